@@ -1,0 +1,1 @@
+"""What a rehearsal is: scenario, persona, call, events, errors. Pure; knows no framework."""

@@ -1,0 +1,97 @@
+"""The error tree. `code` is stable: logs, the API and the command line show it.
+
+RolecallError
+├── ConfigError            a setting is wrong or missing
+├── ScenarioError          a scenario file cannot be used
+├── TelephonyError
+│   ├── ProtocolError      the carrier sent what its own documentation rules out
+│   ├── SignatureError     a request that the carrier did not sign
+│   ├── TokenError         a stream token that is unknown, used, late or another call's
+│   └── CarrierError       the carrier refused or could not do what we asked
+├── EngineError
+│   ├── EngineUnavailable  an engine cannot be loaded or reached
+│   └── EngineFailed       an engine broke while working
+└── StoreError             database, live state or recordings
+"""
+
+from typing import ClassVar
+
+
+class RolecallError(Exception):
+    """Base class: a `message` that names the thing, and a `hint` that names the way out."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class ConfigError(RolecallError):
+    """A setting is wrong, unknown or missing."""
+
+    code = "config"
+
+
+class ScenarioError(RolecallError):
+    """A scenario does not exist or breaks a rule of the scenario format."""
+
+    code = "scenario"
+
+
+class TelephonyError(RolecallError):
+    """Anything that goes wrong between us and a carrier."""
+
+    code = "telephony"
+
+
+class ProtocolError(TelephonyError):
+    """The carrier sent something its own documentation rules out."""
+
+    code = "telephony_protocol"
+
+
+class SignatureError(TelephonyError):
+    """A request or handshake that does not carry the carrier's signature."""
+
+    code = "telephony_signature"
+
+
+class TokenError(TelephonyError):
+    """A stream token that is unknown, used, expired or bound to another call."""
+
+    code = "telephony_token"
+
+
+class CarrierError(TelephonyError):
+    """The carrier refused, or could not be reached for, something we asked of it."""
+
+    code = "telephony_carrier"
+
+
+class EngineError(RolecallError):
+    """Anything that goes wrong in speech recognition, wording or speech synthesis."""
+
+    code = "engine"
+
+
+class EngineUnavailable(EngineError):
+    """An engine cannot be loaded or reached on this machine, and why."""
+
+    code = "engine_unavailable"
+
+
+class EngineFailed(EngineError):
+    """An engine that was loaded broke, or took too long, on one piece of work."""
+
+    code = "engine_failed"
+
+
+class StoreError(RolecallError):
+    """Database, live state or recordings cannot be read or written."""
+
+    code = "store"

@@ -1,0 +1,146 @@
+"""The domain events of a call: the only thing that leaves it. Journalled, stored, shown live.
+
+`at_ms` is always the call's media clock: milliseconds of audio since the stream started.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from agent.call import EndReason, Turn
+
+Part = Literal["speech_to_text", "wording", "text_to_speech"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A caller and a persona are connected. `started_at` is UTC, ISO 8601."""
+
+    scenario_id: str
+    scenario_version: str
+    carrier: str
+    carrier_call_id: str
+    seed: int
+    started_at: str
+    at_ms: int = 0
+    kind: Literal["call_started"] = "call_started"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChosen:
+    """Which rung of a ladder serves this call, and why the rungs above it do not.
+
+    `passed_over` holds (engine, reason) pairs in ladder order.
+    """
+
+    part: Part
+    engine: str
+    model: str
+    reason: str
+    passed_over: tuple[tuple[str, str], ...] = ()
+    at_ms: int = 0
+    kind: Literal["engine_chosen"] = "engine_chosen"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBroke:
+    """An engine failed in mid-call; `fallback` is the rung that took over ("" if none)."""
+
+    part: Part
+    engine: str
+    code: str
+    fallback: str
+    at_ms: int
+    kind: Literal["engine_broke"] = "engine_broke"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """A turn is over, as heard."""
+
+    turn: Turn
+    at_ms: int
+    kind: Literal["turn_taken"] = "turn_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaDecided:
+    """What the persona makes of the trainee's turn: the move it saw and what it will do."""
+
+    move: str
+    intent: str
+    stage: str
+    emotions: dict[str, float]
+    disclosed: tuple[str, ...]
+    open_objections: tuple[str, ...]
+    at_ms: int
+    kind: Literal["persona_decided"] = "persona_decided"
+
+
+@dataclass(frozen=True, slots=True)
+class BargedIn:
+    """The trainee started while the persona was audible; unplayed audio was cleared at `cleared_ms`."""
+
+    at_ms: int
+    cleared_ms: int
+    kind: Literal["barged_in"] = "barged_in"
+
+
+@dataclass(frozen=True, slots=True)
+class TraineeSilent:
+    """Nobody spoke for a while; the persona asks (`prompt` counts from 1)."""
+
+    prompt: int
+    at_ms: int
+    kind: Literal["trainee_silent"] = "trainee_silent"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """A DTMF key: 0-9, *, #, A-D."""
+
+    digit: str
+    at_ms: int
+    kind: Literal["key_pressed"] = "key_pressed"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRefused:
+    """The carrier's socket delivered something malformed; it was dropped. `total` counts this call's."""
+
+    code: str
+    reason: str
+    total: int
+    at_ms: int
+    kind: Literal["message_refused"] = "message_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The call is over. `outcome` is the scenario ending's (success, failure, open) or ""."""
+
+    reason: EndReason
+    ending: str
+    outcome: str
+    ended_at: str
+    at_ms: int
+    counters: dict[str, int] = field(default_factory=dict)
+    kind: Literal["call_ended"] = "call_ended"
+
+
+Event = (
+    CallStarted
+    | EngineChosen
+    | EngineBroke
+    | TurnTaken
+    | PersonaDecided
+    | BargedIn
+    | TraineeSilent
+    | KeyPressed
+    | MessageRefused
+    | CallEnded
+)
+
+EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+"""Reads and writes events as JSON: `EVENTS.dump_python(event, mode="json")`, `EVENTS.validate_python`."""

@@ -1,0 +1,68 @@
+"""Ports of the speech engines: text in, sound out, and the reverse. Blocking; run them off the loop."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+RECOGNISER_RATE_HZ = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What was understood. Empty `text` means: no speech.
+
+    `confidence` is in 0..1 and comes from the engine's own probabilities; None if it has none.
+    """
+
+    text: str
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a speaker sounds: the name per engine, and the manner that engines share."""
+
+    espeak: str = "en-us"
+    piper: str = ""
+    rate_wpm: int = 170
+    pitch: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """One word and where its sound starts and ends within the speech it belongs to."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A clause as sound: int16 mono samples at `rate_hz`, and its words in order."""
+
+    samples: NDArray[np.int16]
+    rate_hz: int
+    words: tuple[SpokenWord, ...]
+
+
+class Recogniser(Protocol):
+    """Speech to text for one call; thread-safe, shared models behind it."""
+
+    engine: str
+    model: str
+
+    def recognise(self, audio: NDArray[np.float32]) -> Recognition:
+        """Understands float32 mono audio in [-1, 1] at 16 kHz. Raises EngineFailed."""
+
+
+class Synthesiser(Protocol):
+    """Text to speech; thread-safe, shared models behind it."""
+
+    engine: str
+    model: str
+
+    def synthesise(self, text: str, voice: Voice) -> Speech:
+        """Speaks one clause. Raises EngineFailed."""

@@ -1,0 +1,1 @@
+"""Numpy in, numpy out: the sound of a call. Pure; imports nothing of ours."""

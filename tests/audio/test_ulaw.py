@@ -1,0 +1,38 @@
+"""G.711 mu-law, against the definition in the Recommendation."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio import ulaw
+
+
+def test_every_code_survives_decoding_and_encoding() -> None:
+    codes = bytes(code for code in range(256) if code != 0x7F)
+    assert ulaw.encode(ulaw.decode(codes)) == codes
+
+
+def test_negative_zero_becomes_positive_zero() -> None:
+    assert ulaw.encode(ulaw.decode(b"\x7f")) == b"\xff"
+
+
+def test_silence_is_zero_and_code_zero_is_full_scale() -> None:
+    assert ulaw.decode(b"\xff\x7f\x00\x80").tolist() == [0, 0, -32_124, 32_124]
+
+
+def test_the_decoder_has_the_output_levels_of_table_2a() -> None:
+    levels = sorted(int(level) for level in ulaw.decode(bytes(range(128, 256))))
+    assert levels[:4] == [0, 8, 16, 24]
+    assert levels[16:18] == [132, 148]
+    assert levels[-2:] == [31_100, 32_124]
+
+
+@given(st.integers(-32_768, 32_767))
+def test_a_sample_comes_back_within_a_step(sample: int) -> None:
+    (back,) = ulaw.decode(ulaw.encode(np.array([sample], dtype=np.int16))).tolist()
+    assert abs(back - sample) <= max(8, abs(sample) // 16, abs(sample) - 32_124)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_decode_to_as_many_samples(chunk: bytes) -> None:
+    assert ulaw.decode(chunk).shape == (len(chunk),)
