@@ -31,16 +31,12 @@ class _Pause:
     sent_ms: int | None = None
 
     def stages(self, first_sound_ms: int) -> Stages:
-        understood_ms = max(self.understood_ms, self.judged_ms)
-        clause_ms = max(self.clause_ms or understood_ms, understood_ms)
-        sent_ms = min(max(self.sent_ms or clause_ms, clause_ms), first_sound_ms)
-        return Stages(
-            turn_end_ms=self.judged_ms - self.last_sound_ms,
-            recognition_ms=understood_ms - self.judged_ms,
-            persona_ms=clause_ms - understood_ms,
-            speech_ms=sent_ms - clause_ms,
-            carrier_ms=first_sound_ms - sent_ms,
-        )
+        """The clocks of detectors and carrier agree to a block: a step that seems to go back takes no time."""
+        steps = [self.last_sound_ms]
+        for step_ms in (self.judged_ms, self.understood_ms, self.clause_ms, self.sent_ms):
+            steps.append(min(max(step_ms or 0, steps[-1]), first_sound_ms))
+        steps.append(first_sound_ms)
+        return Stages(*(later - sooner for sooner, later in zip(steps, steps[1:], strict=False)))
 
 
 class Conversation:
@@ -52,6 +48,7 @@ class Conversation:
         self._turns = 0
         self._voice_ms: int | None = None
         self._quiet_ms = 0
+        self._last_end_ms = 0
         self._judged_ms: int | None = None
         self._understood_ms: int | None = None
         self._confidences: list[tuple[int, float]] = []
@@ -61,7 +58,7 @@ class Conversation:
     def voice_started(self, at_ms: int) -> None:
         """The trainee is speaking, detected at `at_ms`."""
         if self._voice_ms is None:
-            self._voice_ms = max(0, at_ms - _LEAD_MS)
+            self._voice_ms = max(self._last_end_ms, at_ms - _LEAD_MS)
         self._judged_ms = None
 
     def barged_in(self, at_ms: int) -> None:
@@ -89,10 +86,11 @@ class Conversation:
         judged_ms, self._judged_ms = self._judged_ms, None
         confidence, self._confidences = _weighted(self._confidences), []
         if voice_ms is None:
-            voice_ms = max(0, at_ms - _LEAD_MS)
+            voice_ms = max(self._last_end_ms, at_ms - _LEAD_MS)
         end_ms = max(self._quiet_ms, voice_ms)
         bounds = self._sound_bounds(Speaker.TRAINEE, max(voice_ms, end_ms - _LONGEST_SEARCH_MS), end_ms)
         first_ms, last_ms = bounds or (voice_ms, end_ms)
+        self._last_end_ms = last_ms
         if not text:
             return None
         self._pause = _Pause(last_ms, judged_ms or at_ms, self._understood_ms or at_ms)

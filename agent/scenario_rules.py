@@ -1,0 +1,249 @@
+"""The rules of the scenario format that go across fields. They read the raw document, however broken it is.
+
+Each rule yields (field path, reason). A part of the document that has the wrong shape is passed over: the
+schema names it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from agent.scenario_file import Document
+from agent.words import normalise
+
+Finding = tuple[str, str]
+
+_LISTS = ("stages", "moves", "facts", "objections", "endings")
+_RESERVED = {
+    "moves": {"unclear", "other", "stop"},
+    "endings": {"stop_word"},
+}
+_FEELINGS = ("trust", "patience")
+
+
+def broken_rules(document: Document, file_id: str) -> Iterator[Finding]:
+    """Yields every broken rule; `file_id` is the file's name without its suffix."""
+    if isinstance(document.get("id"), str) and document["id"] != file_id:
+        yield "id", f"should be '{file_id}', the name of the file"
+    for rule in _RULES:
+        yield from rule(document)
+
+
+def _ids_are_unique(document: Document) -> Iterator[Finding]:
+    for name in _LISTS:
+        seen: set[str] = set()
+        for path, row in _rows(document, name):
+            given = _text(row, "id")
+            if given in seen:
+                yield f"{path}.id", f"'{given}' is used twice in {name}"
+            if given in _RESERVED.get(name, ()):
+                yield f"{path}.id", f"'{given}' is a name the persona needs itself"
+            seen.add(given)
+
+
+def _references_exist(document: Document) -> Iterator[Finding]:
+    moves = _ids(document, "moves")
+    for path, named in _named_moves(document):
+        if named not in moves:
+            yield path, f"there is no move '{named}'"
+
+
+def _named_moves(document: Document) -> Iterator[Finding]:
+    """Every place that names a move, and the name in it."""
+    for lists, field in (("facts", "unlocked_by"), ("objections", "raised_by"), ("endings", "when")):
+        for path, row in _rows(document, lists):
+            condition = _mapping(row, field)
+            if isinstance(condition.get("move"), str):
+                yield f"{path}.{field}.move", condition["move"]
+    for lists, field in (("objections", "resolved_by"), ("stages", "entered_by")):
+        for path, row in _rows(document, lists):
+            yield from _texts(row, field, path)
+
+
+def _feelings_exist(document: Document) -> Iterator[Finding]:
+    feelings = _mapping(document, "emotions")
+    for name in _FEELINGS:
+        if name not in feelings and isinstance(document.get("emotions"), dict):
+            yield f"emotions.{name}", "is missing: endings and facts depend on it"
+    for path, move in _rows(document, "moves"):
+        for name in _mapping(move, "feel"):
+            if name not in feelings:
+                yield f"{path}.feel.{name}", f"there is no emotion '{name}'"
+
+
+def _stages_are_entered(document: Document) -> Iterator[Finding]:
+    for index, (path, stage) in enumerate(_rows(document, "stages")):
+        entered_by = stage.get("entered_by", [])
+        if index == 0 and entered_by:
+            yield f"{path}.entered_by", "the first stage is where the call begins: no move enters it"
+        if index > 0 and entered_by == []:
+            yield f"{path}.entered_by", "no move ever enters this stage"
+
+
+def _facts_can_be_told(document: Document) -> Iterator[Finding]:
+    for path, fact in _rows(document, "facts"):
+        needed = _number(_mapping(fact, "unlocked_by"), "trust_at_least")
+        if needed is not None and needed > 0:
+            if not fact.get("withheld"):
+                yield f"{path}.withheld", "is missing: what is said while there is too little trust?"
+            if not _can_rise(document, "trust", needed):
+                yield f"{path}.unlocked_by.trust_at_least", "can never be reached: nothing raises trust"
+        patterns = _patterns(fact)
+        for line_path, line in _texts(fact, "lines", path):
+            if patterns and not _any_match(patterns, line):
+                yield line_path, "matches no pattern of told_by, so the fact would never count as told"
+
+
+def _facts_stay_hidden(document: Document) -> Iterator[Finding]:
+    """What is in every prompt, or can be said at any time, tells no fact."""
+    for _, fact in _rows(document, "facts"):
+        patterns = _patterns(fact)
+        own_move = _mapping(fact, "unlocked_by").get("move")
+        for path, text in _always_open(document, own_move):
+            if patterns and _any_match(patterns, text):
+                yield path, f"gives away the fact '{_text(fact, 'id')}'"
+
+
+def _always_open(document: Document, asked_by: object) -> Iterator[Finding]:
+    persona = _mapping(document, "persona")
+    for field in ("role", "manner", "background", "style"):
+        yield f"persona.{field}", _text(persona, field)
+    yield from _texts(persona, "goals", "persona")
+    yield from _texts(document, "opening", "")
+    for path, move in _rows(document, "moves"):
+        if move.get("id") != asked_by:
+            yield from _texts(move, "replies", path)
+    for path, fact in _rows(document, "facts"):
+        yield from _texts(fact, "withheld", path)
+    for path, objection in _rows(document, "objections"):
+        yield from _texts(objection, "lines", path)
+        yield from _texts(objection, "pressed", path)
+    for field in _mapping(document, "lines"):
+        yield from _texts(_mapping(document, "lines"), str(field), "lines")
+
+
+def _endings_can_be_reached(document: Document) -> Iterator[Finding]:
+    earlier: list[Mapping[str, Any]] = []
+    for path, ending in _rows(document, "endings"):
+        when = ending.get("when")
+        if not isinstance(when, dict):
+            continue
+        for field, reason in _out_of_reach(document, when):
+            yield f"{path}.when{field}", f"can never be reached: {reason}"
+        if not when:
+            yield f"{path}.when", "holds at once: the persona would hang up after the first turn"
+        for before in earlier:
+            if _implies(when, _mapping(before, "when")):
+                yield (
+                    path,
+                    f"can never be reached: '{_text(before, 'id')}' comes first and holds whenever it does",
+                )
+                break
+        earlier.append(ending)
+
+
+def _out_of_reach(document: Document, when: Mapping[str, Any]) -> Iterator[Finding]:
+    facts = _number(when, "facts_at_least")
+    if facts is not None and facts > len(_ids(document, "facts")):
+        yield ".facts_at_least", "there are not as many facts"
+    trust = _number(when, "trust_at_least")
+    if trust is not None and not _can_rise(document, "trust", trust):
+        yield ".trust_at_least", "nothing raises trust"
+    patience = _number(when, "patience_below")
+    if patience is not None and not _can_sink(document, patience):
+        yield ".patience_below", "nothing costs patience" if patience > 0 else "no patience is below 0"
+
+
+def _implies(when: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether `other` holds whenever `when` does."""
+    if other.get("move") is not None and other.get("move") != when.get("move"):
+        return False
+    at_least = ("trust_at_least", "facts_at_least")
+    at_most = ("patience_below", "open_objections_at_most")
+    return all(_weaker(when, other, field, lambda a, b: a >= b) for field in at_least) and all(
+        _weaker(when, other, field, lambda a, b: a <= b) for field in at_most
+    )
+
+
+def _weaker(
+    when: Mapping[str, Any], other: Mapping[str, Any], field: str, holds: Callable[[float, float], bool]
+) -> bool:
+    mine, theirs = _number(when, field), _number(other, field)
+    return theirs is None or (mine is not None and holds(mine, theirs))
+
+
+def _can_rise(document: Document, feeling: str, to: float) -> bool:
+    start = _number(_mapping(_mapping(document, "emotions"), feeling), "start")
+    return start is None or start >= to or any(change > 0 for change in _changes(document, feeling))
+
+
+def _can_sink(document: Document, below: float) -> bool:
+    start = _number(_mapping(_mapping(document, "emotions"), "patience"), "start")
+    costs = _mapping(document, "patience")
+    drains = any((_number(costs, str(field)) or 0) > 0 for field in costs)
+    sinks = drains or any(change < 0 for change in _changes(document, "patience"))
+    return below > 0 and (start is None or start < below or sinks)
+
+
+def _changes(document: Document, feeling: str) -> list[float]:
+    changes = (_number(_mapping(move, "feel"), feeling) for _, move in _rows(document, "moves"))
+    return [change for change in changes if change is not None]
+
+
+def _rows(document: Document, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    rows = document.get(name)
+    for index, row in enumerate(rows if isinstance(rows, list) else []):
+        if isinstance(row, dict):
+            yield f"{name}[{index}]", row
+
+
+def _ids(document: Document, name: str) -> set[str]:
+    return {_text(row, "id") for _, row in _rows(document, name)} - {""}
+
+
+def _texts(row: Mapping[str, Any], field: str, path: str) -> Iterator[Finding]:
+    listed = row.get(field)
+    for index, text in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(text, str):
+            yield f"{path}.{field}[{index}]".removeprefix("."), text
+
+
+def _mapping(row: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = row.get(field)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(row: Mapping[str, Any], field: str) -> str:
+    value = row.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _number(row: Mapping[str, Any], field: str) -> float | None:
+    value = row.get(field)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _patterns(fact: Mapping[str, Any]) -> list[re.Pattern[str]]:
+    compiled = []
+    for _, pattern in _texts(fact, "told_by", ""):
+        try:
+            compiled.append(re.compile(pattern))
+        except (re.error, OverflowError, RecursionError):
+            continue
+    return compiled
+
+
+def _any_match(patterns: list[re.Pattern[str]], text: str) -> bool:
+    plain = normalise(text).replace("\n", " ")
+    return any(pattern.search(plain) for pattern in patterns)
+
+
+_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
+    _ids_are_unique,
+    _references_exist,
+    _feelings_exist,
+    _stages_are_entered,
+    _facts_can_be_told,
+    _facts_stay_hidden,
+    _endings_can_be_reached,
+)

@@ -1,0 +1,24 @@
+"""Scenario files for tests: the shipped one, and copies of it with something changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agent.scenario import Scenario, load_scenario
+
+COLD_CALL = Path(__file__).parents[2] / "scenarios" / "cold-call.yaml"
+
+
+def cold_call() -> Scenario:
+    return load_scenario(COLD_CALL)
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "cold-call") -> Path:
+    """Writes the cold call, as `change` leaves it, and returns the file."""
+    document = yaml.safe_load(COLD_CALL.read_text())
+    change(document)
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    return path

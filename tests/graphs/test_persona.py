@@ -1,0 +1,123 @@
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from agent.persona import Decision, Ending, Heard, PersonaState, begin, decide, remember
+from agent.scenario import Scenario
+from graphs.persona import PersonaGraph
+from graphs.wording import AuthoredWording
+from tests.agent.scenarios import cold_call
+
+SCENARIO = cold_call()
+
+
+@pytest.fixture(scope="module")
+def graph() -> PersonaGraph:
+    return PersonaGraph(SCENARIO, AuthoredWording())
+
+
+async def scripted_call(graph: PersonaGraph, seed: int) -> tuple[list[str], list[str], PersonaState]:
+    """Plays the scripted trainee to the end: what the persona said, what it intended, how it ended up."""
+    state, said, intents = begin(SCENARIO, seed), [], []
+    for line in SCENARIO.simulation.lines:
+        async with aclosing(graph.reply(state, Heard(line.say))) as reply:
+            decision, *pieces = [item async for item in reply]
+        assert isinstance(decision, Decision)
+        text = "".join(str(piece) for piece in pieces)
+        state = remember(decision, text, complete=True)
+        said.append(text)
+        intents.append(decision.intent)
+    return said, intents, state
+
+
+@pytest.mark.parametrize("seed", range(50))
+async def test_the_scripted_trainee_gets_the_meeting_through_the_graph(
+    graph: PersonaGraph, seed: int
+) -> None:
+    said, intents, state = await scripted_call(graph, seed)
+
+    assert state.ended == "meeting"
+    assert set(state.disclosed) == {fact.id for fact in SCENARIO.facts}
+    assert set(state.objections) == {objection.id for objection in SCENARIO.objections}
+    assert state.unresolved == ()
+    assert intents[-1] == "end:meeting"
+    assert said[-1] in SCENARIO.endings[0].lines
+
+
+async def test_the_same_seed_says_the_same_words(graph: PersonaGraph) -> None:
+    calls = [(await scripted_call(graph, seed))[0] for seed in (7, 7, 8)]
+
+    assert calls[0] == calls[1] != calls[2]
+
+
+async def test_the_graph_decides_as_the_pure_functions_do(graph: PersonaGraph) -> None:
+    state = begin(SCENARIO, seed=3)
+    heard = Heard("Who do you order from today?")
+    async with aclosing(graph.reply(state, heard)) as reply:
+        assert await anext(reply) == decide(SCENARIO, state, heard)
+
+
+async def test_a_reply_is_the_decision_and_then_its_words(graph: PersonaGraph) -> None:
+    async with aclosing(graph.reply(begin(SCENARIO, seed=3), Heard("Bye."))) as reply:
+        decision, *pieces = [item async for item in reply]
+
+    assert isinstance(decision, Decision)
+    assert decision.ending == Ending("farewell", "open")
+    assert pieces in (["Okay.", " Goodbye", " then."], ["Right.", " Bye."])
+
+
+async def test_an_exchange_in_text_is_heard_to_its_end(graph: PersonaGraph) -> None:
+    state = begin(SCENARIO, seed=3)
+    exchange = await graph.exchange(state, Heard("Who do you order from today?"))
+
+    assert exchange.reply == exchange.decision.authored
+    assert exchange.state == remember(exchange.decision, exchange.reply, complete=True)
+    assert exchange.state.disclosed == ("supplier",)
+
+
+async def test_calls_at_the_same_time_do_not_mix(graph: PersonaGraph) -> None:
+    alone = [await scripted_call(graph, seed) for seed in range(8)]
+    async with asyncio.TaskGroup() as calls:
+        together = [calls.create_task(scripted_call(graph, seed)) for seed in range(8)]
+
+    assert [call.result() for call in together] == alone
+
+
+class Watched:
+    """A wording that notes whether it was stopped, and speaks for ever."""
+
+    engine = "watched"
+    model = ""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    async def words(self, scenario: Scenario, decision: Decision) -> AsyncGenerator[str, None]:
+        try:
+            yield "Well,"
+            while True:
+                await asyncio.sleep(0)
+                yield " well,"
+        finally:
+            self.stopped = True
+
+
+async def test_closing_the_reply_stops_the_wording_before_it_returns() -> None:
+    wording = Watched()
+    reply = PersonaGraph(SCENARIO, wording).reply(begin(SCENARIO, seed=1), Heard("Hello?"))
+    assert isinstance(await anext(reply), Decision)
+    assert await anext(reply) == "Well,"
+    assert not wording.stopped
+
+    await reply.aclose()
+    assert wording.stopped
+
+
+async def test_another_wording_leaves_the_behaviour_alone(graph: PersonaGraph) -> None:
+    state, heard = begin(SCENARIO, seed=1), Heard("Who do you order from?")
+    async with aclosing(graph.with_wording(Watched()).reply(state, heard)) as reply:
+        assert await anext(reply) == decide(SCENARIO, state, heard)
+        assert await anext(reply) == "Well,"
+    assert (await graph.exchange(state, heard)).reply == decide(SCENARIO, state, heard).authored
