@@ -1,0 +1,1 @@
+"""Records: tables and queries, live state, recordings."""
