@@ -1,0 +1,297 @@
+"""One call from the first block of audio to the last: the order of processors, and what ends it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+from fastapi import WebSocket
+from numpy.typing import NDArray
+from pipecat.audio.vad.vad_analyzer import VADParams
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMUserAggregator,
+    LLMUserAggregatorParams,
+    UserTurnStoppedMessage,
+)
+from pipecat.turns.user_start import VADUserTurnStartStrategy
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
+from pipecat.workers.runner import WorkerRunner
+
+from agent.call import EndReason, Speaker
+from agent.conversation import Conversation
+from agent.errors import EngineError
+from agent.events import EngineBroke, Event, Part, TraineeSilent
+from agent.persona import Ending, PersonaState
+from agent.playback import HeardReply, Playback
+from agent.speech import RECOGNISER_RATE_HZ, Recogniser, Synthesiser
+from audio import ulaw
+from audio.recorder import Recorder, Track
+from graphs.persona import PersonaGraph
+from pipelines.engines.workers import Workers
+from pipelines.line import Line
+from pipelines.persona import CueFrame, Occasion, PersonaProcessor, Role
+from pipelines.speech_to_text import Ear
+from pipelines.text_to_speech import Mouth
+from pipelines.transport import LEAD_MS, CarrierTransport
+from pipelines.turns import SharedSmartTurn, SharedVAD, TurnEndStrategy, TurnModels
+from telephony.media_stream import MediaStream
+
+_TICK_S: Final = 0.1
+_SPEECH_CONFIDENCE: Final = 0.6
+"""Silero's own probability. With no threshold of loudness beside it, onsets are found 0.1 to 0.3 s sooner."""
+_WATCHDOG_S: Final = 10.0
+_UNDERSTOOD_WITHIN_S: Final = 8.0
+_LAST_WORDS_S: Final = 15.0
+_TRACKS: Final = {Speaker.TRAINEE: Track.TRAINEE, Speaker.PERSONA: Track.PERSONA}
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaking:
+    """How turns begin and end. `longest_wait_ms`: silence beyond the VAD's that ends any turn."""
+
+    vad_start_ms: int = 130
+    vad_stop_ms: int = 200
+    longest_wait_ms: int = 700
+    idle_ms: int = 8_000
+    idle_prompts: int = 2
+    max_call_s: int = 900
+
+
+@dataclass(frozen=True, slots=True)
+class CallEngines:
+    """What a call needs of the process that holds it; all of it shared or cheap."""
+
+    recogniser: Recogniser
+    synthesiser: Synthesiser
+    graph: PersonaGraph
+    turn_models: TurnModels
+    workers: Workers
+
+
+class RecordingSink(Protocol):
+    """Where a call's audio goes; never blocks."""
+
+    def append(self, frames: NDArray[np.int16]) -> None:
+        """Takes int16 frames, shape (n, 2): trainee, persona; 8 kHz."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """How a call ended. `ending` is the scenario's, if the trainee heard it."""
+
+    reason: EndReason
+    ending: Ending | None
+    duration_ms: int
+    counters: dict[str, int]
+
+
+class Call:
+    """Holds one call on a connected carrier websocket until it is over."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        stream: MediaStream,
+        *,
+        state: PersonaState,
+        engines: CallEngines,
+        turn_taking: TurnTaking,
+        emit: Callable[[Event], None],
+        recording: RecordingSink | None,
+        over: Callable[[EndReason], Awaitable[None]],
+    ) -> None:
+        """`over` is awaited before the socket is closed: the carrier asks what comes next when it closes."""
+        self._over = over
+        self._turn_taking = turn_taking
+        self._emit = emit
+        self._recording = recording
+        self._reason: EndReason | None = None
+        self._prompts = 0
+        self._recorder = Recorder(rate_hz=ulaw.RATE_HZ)
+        self._playback = Playback(rate_hz=ulaw.RATE_HZ)
+        self._role = Role(engines.graph, state)
+        self._conversation = Conversation(emit, self._sound_bounds)
+        self._line = Line(
+            stream,
+            recorder=self._recorder,
+            playback=self._playback,
+            conversation=self._conversation,
+            emit=emit,
+            listener=self,
+            now_s=time.monotonic,
+        )
+        self._worker = self._build(CarrierTransport(websocket, self._line), engines)
+
+    @property
+    def at_ms(self) -> int:
+        """Where the call's media clock stands."""
+        return self._line.at_ms
+
+    async def hold(self) -> CallResult:
+        """Runs the call; returns when it is over, whoever ended it."""
+        runner = WorkerRunner(handle_sigint=False)
+        await runner.add_workers(self._worker)
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(self._watch(), name="watch")
+            await runner.run()
+            watch.cancel()
+        self._line.settle()
+        self._record(everything=True)
+        return CallResult(
+            reason=self._reason or EndReason.CONNECTION_LOST,
+            ending=self._role.ending,
+            duration_ms=self._recorder.duration_ms,
+            counters={
+                "messages_refused": self._line.refused,
+                "recording_lost_samples": self._recorder.lost_samples,
+            },
+        )
+
+    def reply_heard(self, reply: HeardReply) -> None:
+        """A reply of the persona is over, as heard: remembers it, and ends the call if it was the last."""
+        self._conversation.persona_heard(reply, self._line.at_ms)
+        reason = self._role.heard(reply)
+        if reason is not None:
+            self._end(reason)
+
+    def hung_up(self) -> None:
+        """The carrier says that the trainee has hung up."""
+        self._end(EndReason.TRAINEE_HUNG_UP)
+
+    def _build(self, transport: CarrierTransport, engines: CallEngines) -> PipelineWorker:
+        clock: dict[str, Any] = {"at_ms": lambda: self._line.at_ms}
+        ear = Ear(
+            engines.recogniser,
+            engines.workers,
+            conversation=self._conversation,
+            on_failure=lambda error: self._engine_failed("speech_to_text", engines.recogniser.engine, error),
+            **clock,
+        )
+        self._persona = PersonaProcessor(
+            self._role,
+            conversation=self._conversation,
+            playback=self._playback,
+            settle=self._line.settle,
+            emit=self._emit,
+            **clock,
+        )
+        mouth = Mouth(
+            engines.synthesiser,
+            engines.graph.scenario.persona.voice,
+            engines.workers,
+            playback=self._playback,
+            on_failure=lambda error: self._engine_failed("text_to_speech", engines.synthesiser.engine, error),
+        )
+        turns = self._turns(engines.turn_models)
+        worker = PipelineWorker(
+            Pipeline([transport.input(), ear, turns, self._persona, mouth, transport.output()]),
+            params=PipelineParams(
+                audio_in_sample_rate=RECOGNISER_RATE_HZ, audio_out_sample_rate=ulaw.RATE_HZ
+            ),
+            enable_rtvi=False,
+            enable_turn_tracking=False,
+            idle_timeout_secs=None,
+            cancel_runner_on_idle_timeout=False,
+        )
+
+        async def connected(_transport: object, _websocket: object) -> None:
+            await self._cue(Occasion.OPENING)
+
+        async def disconnected(_transport: object, _websocket: object) -> None:
+            self._end(EndReason.CONNECTION_LOST)
+
+        transport.add_event_handler("on_client_connected", connected)
+        transport.add_event_handler("on_client_disconnected", disconnected)
+        return worker
+
+    def _turns(self, models: TurnModels) -> LLMUserAggregator:
+        timing = self._turn_taking
+        vad = SharedVAD(
+            models,
+            VADParams(
+                confidence=_SPEECH_CONFIDENCE,
+                start_secs=timing.vad_start_ms / 1_000,
+                stop_secs=timing.vad_stop_ms / 1_000,
+                min_volume=0.0,
+            ),
+        )
+        stop = TurnEndStrategy(
+            SharedSmartTurn(models),
+            longest_wait_ms=timing.longest_wait_ms,
+            conversation=self._conversation,
+            at_ms=lambda: self._line.at_ms,
+        )
+        turns = LLMUserAggregator(
+            LLMContext(),
+            params=LLMUserAggregatorParams(
+                vad_analyzer=vad,
+                user_turn_strategies=UserTurnStrategies(start=[VADUserTurnStartStrategy()], stop=[stop]),
+                user_turn_stop_timeout=_UNDERSTOOD_WITHIN_S,
+                user_idle_timeout=(timing.idle_ms + LEAD_MS) / 1_000,
+                empty_user_turn=None,
+            ),
+        )
+
+        async def stopped(_turns: object, _strategy: object, message: UserTurnStoppedMessage) -> None:
+            self._prompts = 0
+            if not message.content:
+                await self._nothing_understood()
+
+        async def idle(_turns: object) -> None:
+            await self._trainee_silent()
+
+        turns.add_event_handler("on_user_turn_stopped", stopped)
+        turns.add_event_handler("on_user_turn_idle", idle)
+        return turns
+
+    async def _nothing_understood(self) -> None:
+        self._conversation.trainee_finished("", self._line.at_ms)
+        if self._persona.interrupted:
+            await self._cue(Occasion.CUT_OFF)
+
+    async def _trainee_silent(self) -> None:
+        self._prompts += 1
+        self._emit(TraineeSilent(self._prompts, self._line.at_ms))
+        still_asking = self._prompts <= self._turn_taking.idle_prompts
+        await self._cue(Occasion.SILENCE if still_asking else Occasion.GONE)
+
+    async def _cue(self, occasion: Occasion) -> None:
+        await self._worker.queue_frame(CueFrame(occasion, max(1, self._prompts)))
+
+    async def _watch(self) -> None:
+        started_s, time_up = time.monotonic(), False
+        while self._reason is None:
+            await asyncio.sleep(_TICK_S)
+            self._line.tick()
+            self._record(everything=False)
+            now_s = time.monotonic()
+            if now_s - self._line.received_s > _WATCHDOG_S:
+                self._end(EndReason.CONNECTION_LOST)
+            elif now_s - started_s > self._turn_taking.max_call_s + _LAST_WORDS_S:
+                self._end(EndReason.TIME_LIMIT)
+            elif now_s - started_s > self._turn_taking.max_call_s and not (
+                time_up or self._playback.speaking
+            ):
+                time_up = True
+                await self._cue(Occasion.TIME_UP)
+        await self._over(self._reason)
+        await self._worker.cancel()
+
+    def _record(self, *, everything: bool) -> None:
+        frames = self._recorder.take(everything=everything)
+        if self._recording is not None and len(frames):
+            self._recording.append(frames)
+
+    def _end(self, reason: EndReason) -> None:
+        self._reason = self._reason or reason
+
+    def _engine_failed(self, part: Part, engine: str, error: EngineError) -> None:
+        self._emit(EngineBroke(part, engine, error.code, "", self._line.at_ms))
+
+    def _sound_bounds(self, speaker: Speaker, start_ms: float, end_ms: float) -> tuple[int, int] | None:
+        return self._recorder.sound_bounds(_TRACKS[speaker], start_ms, end_ms)

@@ -1,0 +1,87 @@
+"""The carrier's websocket as a Pipecat transport that speaks in marks and keeps ahead of the carrier."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from fastapi import WebSocket
+from pipecat.frames.frames import Frame, LLMFullResponseEndFrame
+from pipecat.processors.frame_processor import FrameProcessorSetup
+from pipecat.serializers.base_serializer import FrameSerializer
+from pipecat.transports.websocket.fastapi import (
+    FastAPIWebsocketOutputTransport,
+    FastAPIWebsocketParams,
+    FastAPIWebsocketTransport,
+)
+
+from pipelines.line import Line
+
+CHUNK_MS: Final = 60
+"""Length of one media message; the resolution of what is known to be heard."""
+
+LEAD_MS: Final = 600
+"""How much the carrier holds in advance: a shorter stall of process or network is not heard."""
+
+
+class _LineSerializer(FrameSerializer):
+    """Inbound half only: one carrier message may become one frame."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._line = line
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
+        """Nothing to prepare: rates are fixed by the line."""
+
+    async def serialize(self, frame: Frame) -> str | bytes | None:
+        """Never used: the output transport asks the line, because one frame may become two messages."""
+        return None
+
+    async def deserialize(self, data: str | bytes) -> Frame | None:
+        """Hands a carrier message to the line."""
+        return self._line.receive(data)
+
+
+class _CarrierOutput(FastAPIWebsocketOutputTransport):
+    """Sends audio with its mark, up to LEAD_MS ahead of real time; the carrier plays it out.
+
+    Pipecat's own pacing keeps one chunk of slack and never catches up after a stall.
+    """
+
+    def __init__(self, *args: Any, line: Line, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._line = line
+
+    async def write_transport_frame(self, frame: Frame) -> None:
+        """Frames arrive here in order with the audio before them."""
+        if isinstance(frame, LLMFullResponseEndFrame):
+            await self._write_frame(frame)
+
+    async def _write_frame(self, frame: Frame) -> bool:
+        if self._client.is_closing or not self._client.is_connected:
+            return False
+        for message in self._line.messages(frame):
+            await self._client.send(message)
+        return True
+
+    async def _write_audio_sleep(self) -> None:
+        now_s = time.monotonic()
+        due_s = max(self._next_send_time, now_s) + CHUNK_MS / 1_000
+        self._next_send_time = due_s  # type: ignore[assignment]
+        await asyncio.sleep(max(0.0, due_s - now_s - LEAD_MS / 1_000))
+
+
+class CarrierTransport(FastAPIWebsocketTransport):
+    """Pipecat's FastAPI websocket transport, with the line in place of a serializer."""
+
+    def __init__(self, websocket: WebSocket, line: Line) -> None:
+        params = FastAPIWebsocketParams(
+            audio_in_enabled=True,
+            audio_out_enabled=True,
+            audio_out_10ms_chunks=CHUNK_MS // 10,
+            audio_out_end_silence_secs=0,
+            allowed_origins=[],
+            serializer=_LineSerializer(line),
+        )
+        super().__init__(websocket, params)
+        self._output = _CarrierOutput(self, self._client, self._params, line=line, name=self._output_name)
