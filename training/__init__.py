@@ -1,0 +1,1 @@
+"""How the recogniser of simulated trainees is made; not part of the wheel."""
