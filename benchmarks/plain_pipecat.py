@@ -6,6 +6,7 @@ recogniser, persona and voice are the very engines that rolecall uses, so that w
 
 import argparse
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -80,8 +81,8 @@ class PlainLLM(LLMService):
     """The persona, word by word."""
 
     def __init__(self, graph: PersonaGraph, state: PersonaState) -> None:
-        nothing = dict.fromkeys(LLMSettings.__dataclass_fields__.keys() - {"extra"})
-        super().__init__(settings=LLMSettings(**nothing | {"model": "persona"}))
+        unused = {field.name: None for field in dataclasses.fields(LLMSettings) if field.name != "extra"}
+        super().__init__(settings=LLMSettings(**unused | {"model": "persona"}))
         self._graph = graph
         self._state = state
 

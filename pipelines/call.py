@@ -54,7 +54,7 @@ _TRACKS: Final = {Speaker.TRAINEE: Track.TRAINEE, Speaker.PERSONA: Track.PERSONA
 class TurnTaking:
     """How turns begin and end. `longest_wait_ms`: silence beyond the VAD's that ends any turn."""
 
-    vad_start_ms: int = 130
+    vad_start_ms: int = 100
     vad_stop_ms: int = 200
     longest_wait_ms: int = 700
     idle_ms: int = 8_000

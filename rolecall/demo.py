@@ -94,8 +94,12 @@ def run_demo(settings: Settings, options: DemoOptions) -> int:
 
 
 def _for_demo(settings: Settings, options: DemoOptions) -> Settings:
+    """The settings, but the call does not wait for downloads, and the synthetic trainee is understood."""
     update: dict[str, Any] = {
-        "scenarios": settings.scenarios.model_copy(update={"default": options.scenario, "seed": options.seed})
+        "models": settings.models.model_copy(update={"allow_download": False}),
+        "scenarios": settings.scenarios.model_copy(
+            update={"default": options.scenario, "seed": options.seed}
+        ),
     }
     if options.trainee is None:
         update["speech_to_text"] = settings.speech_to_text.model_copy(

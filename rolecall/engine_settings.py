@@ -6,6 +6,9 @@ from agent.scenario import Scenario
 from pipelines.engines.ladder import RecogniserSettings, SynthesiserSettings
 from rolecall.settings import Settings
 
+SPEECH_THREADS = 2
+"""Utterances that are recognised or spoken at the same time."""
+
 
 def recogniser_settings(settings: Settings) -> RecogniserSettings:
     """The recogniser's part of the settings."""
@@ -16,6 +19,7 @@ def recogniser_settings(settings: Settings) -> RecogniserSettings:
         language=settings.speech_to_text.language,
         allow_download=settings.models.allow_download,
         cpu_threads=settings.speech_to_text.cpu_threads,
+        parallel=SPEECH_THREADS,
     )
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +28,8 @@ from pipelines.engines.ladder import (
 from pipelines.engines.telephone import to_telephone
 from pipelines.engines.workers import Workers, open_workers
 from pipelines.turns import TurnModels, load_turn_models
-from rolecall.engine_settings import recogniser_settings, synthesiser_settings
+from rolecall.engine_settings import SPEECH_THREADS, recogniser_settings, synthesiser_settings
 from rolecall.settings import Settings
-
-_SPEECH_THREADS: Final = 2
 
 OnBroke = Callable[[Part, str, str, str], None]
 """Called with (part, engine, error code, the rung that takes over) when an engine breaks in mid-call."""
@@ -87,7 +85,7 @@ class Engines:
 async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) -> AsyncIterator[Engines]:
     """Loads everything. Raises EngineUnavailable if a named engine cannot be used."""
     async with AsyncExitStack() as stack:
-        workers = await stack.enter_async_context(open_workers(_SPEECH_THREADS))
+        workers = await stack.enter_async_context(open_workers(SPEECH_THREADS))
         turn_thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="smart turn"))
         wording = await stack.enter_async_context(
             open_wording(

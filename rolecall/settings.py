@@ -94,7 +94,7 @@ class Models(Section):
 class Turns(Section):
     """When a turn is over, and when a call is."""
 
-    vad_start_ms: int = Field(130, ge=50, le=2000)
+    vad_start_ms: int = Field(100, ge=50, le=2000)
     vad_stop_ms: int = Field(200, ge=50, le=2000)
     longest_wait_ms: int = Field(700, ge=0, le=10_000)
     idle_ms: int = Field(8000, ge=1000, le=120_000)

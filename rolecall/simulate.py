@@ -100,7 +100,7 @@ async def _server(
     if options.url is not None:
         yield _configured(settings, options.url), None
         return
-    async with open_local_server(_for_trainees(settings, options)) as server:
+    async with open_local_server(for_trainees(settings, options)) as server:
         simulated = SimulatorSettings(
             account_sid=server.account_sid,
             auth_token=server.auth_token,
@@ -124,11 +124,13 @@ def _configured(settings: Settings, url: str) -> SimulatorSettings:
     )
 
 
-def _for_trainees(settings: Settings, options: SimulateOptions) -> Settings:
+def for_trainees(settings: Settings, options: SimulateOptions) -> Settings:
+    """The settings for simulated trainees: understood, with lines enough for all, waiting for no download."""
     most = max(options.calls, settings.server.max_calls)
     return settings.model_copy(
         update={
             "server": settings.server.model_copy(update={"max_calls": most}),
+            "models": settings.models.model_copy(update={"allow_download": False}),
             "scenarios": settings.scenarios.model_copy(update={"default": options.scenario}),
             "speech_to_text": settings.speech_to_text.model_copy(
                 update={"engine": "whisper", "model": str(TRAINEE_MODEL)}

@@ -81,7 +81,9 @@ async def open_phone(settings: Settings, conditions: LineConditions | None = Non
     loguru_logger.disable("pipecat")
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        # asyncio turns Nagle's delay off only for sockets that say that they are TCP.
+        listener = stack.enter_context(socket.socket(proto=socket.IPPROTO_TCP))
+        listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = create_server(services)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -19,6 +19,8 @@ from training.model import MEL_BANDS, Size
 from training.tokenizer import special_id
 
 _TRAINING_ONLY = "phonemes."
+WINDOW_S = 15
+"""What the encoder is shown; half of Whisper's own window costs less than half."""
 
 
 def to_transformers(checkpoint: Path, tokenizer: Tokenizer) -> WhisperForConditionalGeneration:
@@ -70,7 +72,7 @@ def export(checkpoint: Path, tokenizer_file: Path, out: Path) -> None:
             eos_token="<|endoftext|>",
             unk_token="<|endoftext|>",
         ).save_pretrained(source)
-        WhisperFeatureExtractor(feature_size=MEL_BANDS).save_pretrained(source)
+        WhisperFeatureExtractor(feature_size=MEL_BANDS, chunk_length=WINDOW_S).save_pretrained(source)
         shutil.copy(tokenizer_file, source / "tokenizer.json")
         TransformersConverter(str(source), copy_files=["tokenizer.json", "preprocessor_config.json"]).convert(
             str(converted), quantization="int8"

@@ -66,9 +66,8 @@ class BargeIn:
 class Choppiness:
     """Interruptions inside the persona's utterances.
 
-    `underruns`: from the playout buffer's own record, where sound was audible on both sides and the
-    application had not marked an end. `dropouts`: from the waveform alone, exact digital silence between
-    two abrupt edges.
+    `underruns`: from the playout buffer's own record, where sound was audible on both sides.
+    `dropouts`: from the waveform alone, exact digital silence between two abrupt edges.
     """
 
     underruns: int
@@ -105,7 +104,9 @@ def measure(handset: Handset) -> CallMeasures:
     return CallMeasures(
         tuple(response_gaps(trainee, persona)),
         tuple(barge_ins(trainee, persona)),
-        choppiness(heard, handset.underruns),
+        choppiness(
+            heard, handset.underruns, [event.at_ms for event in handset.events if event.kind == "clear"]
+        ),
         tuple(trainee),
         tuple(persona),
     )
@@ -156,11 +157,18 @@ def barge_ins(trainee: Sequence[Segment], persona: Sequence[Segment]) -> list[Ba
     ]
 
 
-def choppiness(heard: Samples, underruns: Sequence[Underrun]) -> Choppiness:
-    """Counts what interrupts the sound of an utterance."""
+def choppiness(heard: Samples, underruns: Sequence[Underrun], clears_ms: Sequence[float] = ()) -> Choppiness:
+    """Counts what interrupts the sound of an utterance. Silence that the application asked for is none of it.
+
+    Marks do not tell the end of an utterance, because an application may send one behind every message.
+    """
     levels = _levels_dbfs(heard)
-    inside = [u for u in underruns if not u.after_mark and _sounds_around(levels, u.at_ms, u.at_ms + u.ms)]
-    dropouts = waveform_dropouts(heard)
+    inside = [u for u in underruns if _sounds_around(levels, u.at_ms, u.at_ms + u.ms)]
+    dropouts = [
+        dropout
+        for dropout in waveform_dropouts(heard)
+        if not any(abs(dropout.start_ms - cleared_ms) < _NEAR_MS for cleared_ms in clears_ms)
+    ]
     return Choppiness(
         len(inside),
         sum(underrun.ms for underrun in inside),

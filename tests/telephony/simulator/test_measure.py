@@ -117,11 +117,20 @@ def test_a_hole_in_the_sound_is_counted_from_the_record_and_from_the_waveform() 
 
 def test_underruns_that_nobody_can_hear_do_not_count() -> None:
     heard = track(3_000, (500, 1_500))
-    unheard = [
-        Underrun(1_500, 700, after_mark=False),  # nothing audible follows within 100 ms
-        Underrun(900, 40, after_mark=True),
-    ]
-    assert choppiness(heard, unheard).underruns == 0
+    nothing_follows = Underrun(1_500, 700, after_mark=False)
+    assert choppiness(heard, [nothing_follows]).underruns == 0
+
+
+def test_an_underrun_behind_a_mark_counts_too() -> None:
+    heard = track(3_000, (500, 1_500))
+    assert choppiness(heard, [Underrun(900, 40, after_mark=True)]).underruns == 1
+
+
+def test_silence_after_a_clear_is_no_dropout() -> None:
+    heard = track(3_000, (500, 1_500))
+    heard[1_000 * 8 : 1_400 * 8] = 0
+    assert choppiness(heard, []).dropouts == 1
+    assert choppiness(heard, [], [990.0]).dropouts == 0
 
 
 def test_speech_that_fades_by_itself_has_no_dropouts() -> None:
