@@ -31,7 +31,7 @@ class _Pause:
     sent_ms: int | None = None
 
     def stages(self, first_sound_ms: int) -> Stages:
-        """The clocks of detectors and carrier agree to a block: a step that seems to go back takes no time."""
+        """Detectors and carrier agree on the time to a block: a step that seems to go back takes none."""
         steps = [self.last_sound_ms]
         for step_ms in (self.judged_ms, self.understood_ms, self.clause_ms, self.sent_ms):
             steps.append(min(max(step_ms or 0, steps[-1]), first_sound_ms))

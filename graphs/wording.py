@@ -141,7 +141,7 @@ async def choose_wording(engine: str, host: str, model: str, timeout_s: float = 
 async def open_wording(
     engine: str, host: str, model: str, timeout_s: float = 3.0
 ) -> AsyncIterator[Chosen[Wording]]:
-    """`choose_wording` for as long as the block lasts, with the model loaded and connections closed at the end.
+    """`choose_wording` for as long as the block lasts: the model loaded, connections closed at the end.
 
     Raises what `choose_wording` raises, and EngineUnavailable for a named Ollama that cannot load the model.
     """

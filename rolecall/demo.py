@@ -58,7 +58,7 @@ class DemoCall:
         if turn.speaker is not Speaker.PERSONA or turn.response_gap_ms is None:
             return None
         for gap in self.measures.response_gaps:
-            if abs(gap.persona_start_ms - turn.start_ms) < _SAME_MOMENT_MS:
+            if gap.gap_ms >= 0 and abs(gap.persona_start_ms - turn.start_ms) < _SAME_MOMENT_MS:
                 return round(gap.gap_ms)
         return None
 

@@ -22,7 +22,8 @@ from telephony.simulator import Handset, HungUp
 PERSONA_DONE_MS: Final = 700
 """How long the persona has to be silent before the trainee takes it that it is their turn."""
 
-_PATIENCE_MS: Final = 20_000
+_PATIENCE_MS: Final = 15_000
+_FAREWELL_MS: Final = 1_500
 _PAUSE_BETWEEN_TURNS_MS: Final = 900
 _LEVEL_DBFS: Final = -20.0
 
@@ -63,7 +64,7 @@ def recorded(path: Path) -> list[Line]:
 
 
 async def rehearse(handset: Handset, lines: Sequence[Line]) -> None:
-    """Says the lines in turn, each when the persona has finished; then listens until the call is over."""
+    """Says the lines in turn, each when the persona has finished; hangs up if the persona does not."""
     with suppress(HungUp):
         for number, line in enumerate(lines):
             with suppress(TimeoutError):
@@ -72,8 +73,10 @@ async def rehearse(handset: Handset, lines: Sequence[Line]) -> None:
                 else:
                     await handset.speech(line.interrupt_after_ms, within_ms=_PATIENCE_MS)
             await handset.say(line.samples)
-        while True:
-            await handset.quiet(PERSONA_DONE_MS)
+        with suppress(TimeoutError):
+            await handset.quiet(PERSONA_DONE_MS, within_ms=_PATIENCE_MS)
+        await handset.wait(_FAREWELL_MS)
+        handset.hang_up()
 
 
 def _at_level(samples: NDArray[np.int16]) -> NDArray[np.int16]:
