@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
+import structlog
 from fastapi import WebSocket
 from numpy.typing import NDArray
 from pipecat.audio.vad.vad_analyzer import VADParams
+from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -24,8 +26,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from agent.call import EndReason, Speaker
 from agent.conversation import Conversation
-from agent.errors import EngineError
-from agent.events import EngineBroke, Event, Part, TraineeSilent
+from agent.events import Event, TraineeSilent
 from agent.persona import Ending, PersonaState
 from agent.playback import HeardReply, Playback
 from agent.speech import RECOGNISER_RATE_HZ, Recogniser, Synthesiser
@@ -47,6 +48,8 @@ _SPEECH_CONFIDENCE: Final = 0.6
 _WATCHDOG_S: Final = 10.0
 _UNDERSTOOD_WITHIN_S: Final = 8.0
 _LAST_WORDS_S: Final = 15.0
+log = structlog.get_logger(__name__)
+
 _TRACKS: Final = {Speaker.TRAINEE: Track.TRAINEE, Speaker.PERSONA: Track.PERSONA}
 
 
@@ -112,6 +115,7 @@ class Call:
         self._recording = recording
         self._reason: EndReason | None = None
         self._prompts = 0
+        self._errors = 0
         self._recorder = Recorder(rate_hz=ulaw.RATE_HZ)
         self._playback = Playback(rate_hz=ulaw.RATE_HZ)
         self._role = Role(engines.graph, state)
@@ -148,6 +152,7 @@ class Call:
             duration_ms=self._recorder.duration_ms,
             counters={
                 "messages_refused": self._line.refused,
+                "pipeline_errors": self._errors,
                 "recording_lost_samples": self._recorder.lost_samples,
             },
         )
@@ -169,7 +174,6 @@ class Call:
             engines.recogniser,
             engines.workers,
             conversation=self._conversation,
-            on_failure=lambda error: self._engine_failed("speech_to_text", engines.recogniser.engine, error),
             **clock,
         )
         self._persona = PersonaProcessor(
@@ -185,7 +189,7 @@ class Call:
             engines.graph.scenario.persona.voice,
             engines.workers,
             playback=self._playback,
-            on_failure=lambda error: self._engine_failed("text_to_speech", engines.synthesiser.engine, error),
+            on_failure=lambda: self._end(EndReason.FAILED),
         )
         turns = self._turns(engines.turn_models)
         worker = PipelineWorker(
@@ -205,6 +209,11 @@ class Call:
         async def disconnected(_transport: object, _websocket: object) -> None:
             self._end(EndReason.CONNECTION_LOST)
 
+        async def broke(_worker: object, error: ErrorFrame) -> None:
+            self._errors += 1
+            log.warning("pipeline_error", pii_error=error.error)
+
+        worker.add_event_handler("on_pipeline_error", broke)
         transport.add_event_handler("on_client_connected", connected)
         transport.add_event_handler("on_client_disconnected", disconnected)
         return worker
@@ -233,6 +242,7 @@ class Call:
                 user_turn_strategies=UserTurnStrategies(start=[VADUserTurnStartStrategy()], stop=[stop]),
                 user_turn_stop_timeout=_UNDERSTOOD_WITHIN_S,
                 user_idle_timeout=(timing.idle_ms + LEAD_MS) / 1_000,
+                audio_idle_timeout=0,  # a network that stalls in mid-word ends no turn
                 empty_user_turn=None,
             ),
         )
@@ -289,9 +299,6 @@ class Call:
 
     def _end(self, reason: EndReason) -> None:
         self._reason = self._reason or reason
-
-    def _engine_failed(self, part: Part, engine: str, error: EngineError) -> None:
-        self._emit(EngineBroke(part, engine, error.code, "", self._line.at_ms))
 
     def _sound_bounds(self, speaker: Speaker, start_ms: float, end_ms: float) -> tuple[int, int] | None:
         return self._recorder.sound_bounds(_TRACKS[speaker], start_ms, end_ms)

@@ -27,6 +27,7 @@ from telephony import media_stream
 _AHEAD_OF_TIME_MS: Final = 10_000
 _HALF_A_BLOCK_MS: Final = 10
 """A mark lies somewhere between two of the carrier's 20 ms blocks."""
+_MESSAGE_TOO_BIG: Final = 1009
 _REPORTED_ONE_BY_ONE: Final = 10
 _REPORTED_EVERY: Final = 100
 
@@ -81,13 +82,13 @@ class Line:
         """Takes one message of the carrier; returns the trainee's audio, 16 kHz PCM, if it holds some."""
         self.received_s = self._now_s()
         try:
-            event = self._stream.receive(data)
-            if isinstance(event, media_stream.Audio):
-                return self._hear(event)
+            event = self._stream.receive(data, until_ms=self._elapsed_ms() + _AHEAD_OF_TIME_MS)
         except ProtocolError as error:
             self._refuse(error)
             return None
         match event:
+            case media_stream.Audio():
+                return self._hear(event)
             case media_stream.Played(mark=mark):
                 self._place(self._playback.receipt(mark, self._clock.heard_ms + _HALF_A_BLOCK_MS))
                 self._close_reply()
@@ -96,6 +97,11 @@ class Line:
             case media_stream.Stopped():
                 self._listener.hung_up()
         return None
+
+    def closed(self, code: int | None) -> None:
+        """The socket is gone, with this code of RFC 6455. Too long a message (1009) is one more refused."""
+        if code == _MESSAGE_TOO_BIG:
+            self._refuse(ProtocolError("a message was too long to be read"))
 
     def messages(self, frame: Frame) -> list[str]:
         """What to send to the carrier for `frame`: audio with its mark, or a clear."""
@@ -124,10 +130,11 @@ class Line:
             self._place(played)
         self._close_reply()
 
+    def _elapsed_ms(self) -> int:
+        return round((self._now_s() - self._began_s) * 1_000)
+
     def _hear(self, audio: media_stream.Audio) -> Frame:
         samples = ulaw.decode(audio.ulaw)
-        if audio.timestamp_ms > (self._now_s() - self._began_s) * 1_000 + _AHEAD_OF_TIME_MS:
-            raise ProtocolError(f"media.timestamp {audio.timestamp_ms} lies in the future")
         self._clock.heard(audio.timestamp_ms + len(samples) * 1_000 // ulaw.RATE_HZ, self._now_s())
         self._recorder.place(Track.TRAINEE, audio.timestamp_ms, samples)
         wide = self._upsampler.process(samples)

@@ -1,6 +1,6 @@
 """The persona in the pipeline: the trainee's turns in, clauses to be spoken out."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -81,7 +81,7 @@ class Role:
         self._pending, self._occasion = cue, occasion
         return cue.text
 
-    async def answer(self, heard: Heard) -> AsyncIterator[Decision | str]:
+    async def answer(self, heard: Heard) -> AsyncGenerator[Decision | str, None]:
         """Yields the decision, then the answer in pieces as it is worded."""
         async with aclosing(self._graph.reply(self.state, heard)) as reply:
             async for item in reply:
@@ -144,8 +144,9 @@ class PersonaProcessor(FrameProcessor):
             await self.push_frame(frame, direction)
 
     async def _answer(self, frame: LLMContextFrame) -> None:
-        message = frame.context.get_messages()[-1]
-        text = str(message["content"]) if isinstance(message, dict) else ""
+        # More than one message: an interruption overtook the turn before this one.
+        said = [message["content"] for message in frame.context.get_messages() if isinstance(message, dict)]
+        text = " ".join(str(each) for each in said)
         frame.context.set_messages([])
         self._settle()
         turn = self._conversation.trainee_finished(text, self._at_ms())
@@ -153,17 +154,18 @@ class PersonaProcessor(FrameProcessor):
         self.interrupted = False
         await self._speak(self._role.answer(heard))
 
-    async def _speak(self, reply: AsyncIterator[Decision | str]) -> None:
+    async def _speak(self, reply: AsyncGenerator[Decision | str, None]) -> None:
         clauses = Clauses()
         self._playback.begin()
         await self.push_frame(LLMFullResponseStartFrame())
         try:
-            async for item in reply:
-                if isinstance(item, Decision):
-                    self._decided(item)
-                    continue
-                for clause in clauses.feed(item):
-                    await self._say(clause)
+            async with aclosing(reply):
+                async for item in reply:
+                    if isinstance(item, Decision):
+                        self._decided(item)
+                        continue
+                    for clause in clauses.feed(item):
+                        await self._say(clause)
             for clause in clauses.rest():
                 await self._say(clause)
         finally:
@@ -187,5 +189,5 @@ class PersonaProcessor(FrameProcessor):
         )
 
 
-async def _pieces(line: str) -> AsyncIterator[Decision | str]:
+async def _pieces(line: str) -> AsyncGenerator[Decision | str, None]:
     yield line

@@ -29,7 +29,6 @@ class Ear(SegmentedSTTService):
         *,
         conversation: Conversation,
         at_ms: Callable[[], int],
-        on_failure: Callable[[EngineError], None],
     ) -> None:
         super().__init__(
             sample_rate=RECOGNISER_RATE_HZ,
@@ -40,7 +39,6 @@ class Ear(SegmentedSTTService):
         self._workers = workers
         self._conversation = conversation
         self._at_ms = at_ms
-        self._on_failure = on_failure
 
     @property
     def wants_wav_segments(self) -> bool:
@@ -52,8 +50,8 @@ class Ear(SegmentedSTTService):
         samples = np.frombuffer(audio, dtype=np.int16).astype(np.float32) / 32_768.0
         try:
             recognition = await self._workers.run(self._recogniser.recognise, samples)
-        except EngineError as error:
-            self._on_failure(error)
+        except EngineError:
+            # The engines have reported it; the persona says that they did not understand.
             recognition = Recognition("", None)
         self._conversation.understood(recognition, self._at_ms())
         yield TranscriptionFrame(recognition.text, self._user_id, time_now_iso8601())

@@ -22,7 +22,8 @@ class Mouth(TTSService):
     """Speaks each clause as soon as it is worded, and tells the playback which word lies where.
 
     Clauses come out at the carrier's rate and padded to whole messages, so that the transport neither
-    resamples nor pads: the playback counts on sending exactly what was scripted.
+    resamples nor pads: the playback counts on sending exactly what was scripted. `on_failure` is called when
+    no engine can speak any more: a persona without a voice cannot go on.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Mouth(TTSService):
         workers: Workers,
         *,
         playback: Playback,
-        on_failure: Callable[[EngineError], None],
+        on_failure: Callable[[], None],
     ) -> None:
         super().__init__(
             sample_rate=ulaw.RATE_HZ,
@@ -50,8 +51,8 @@ class Mouth(TTSService):
         """Speaks one clause; 16-bit mono PCM at 8 kHz."""
         try:
             speech = await self._workers.run(self._speak, text)
-        except EngineError as error:
-            self._on_failure(error)
+        except EngineError:
+            self._on_failure()
             return
         padding = -len(speech.samples) % _CHUNK_SAMPLES
         samples = np.pad(speech.samples, (0, padding))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from fastapi import WebSocket
@@ -9,6 +10,8 @@ from pipecat.frames.frames import Frame, LLMFullResponseEndFrame
 from pipecat.processors.frame_processor import FrameProcessorSetup
 from pipecat.serializers.base_serializer import FrameSerializer
 from pipecat.transports.websocket.fastapi import (
+    FastAPIWebsocketClient,
+    FastAPIWebsocketInputTransport,
     FastAPIWebsocketOutputTransport,
     FastAPIWebsocketParams,
     FastAPIWebsocketTransport,
@@ -40,6 +43,21 @@ class _LineSerializer(FrameSerializer):
     async def deserialize(self, data: str | bytes) -> Frame | None:
         """Hands a carrier message to the line."""
         return self._line.receive(data)
+
+
+class _CarrierClient(FastAPIWebsocketClient):
+    """Tells the line with which code the socket was closed: Pipecat's own forgets it."""
+
+    def __init__(self, *args: Any, line: Line, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._line = line
+
+    async def receive(self) -> AsyncIterator[bytes | str]:
+        """Yields messages until the socket is closed."""
+        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            yield message["bytes"] if text is None else text
+        self._line.closed(message.get("code"))
 
 
 class _CarrierOutput(FastAPIWebsocketOutputTransport):
@@ -84,4 +102,6 @@ class CarrierTransport(FastAPIWebsocketTransport):
             serializer=_LineSerializer(line),
         )
         super().__init__(websocket, params)
-        self._output = _CarrierOutput(self, self._client, self._params, line=line, name=self._output_name)
+        self._client = _CarrierClient(websocket, self._callbacks, params.ws_close_timeout, line=line)
+        self._input = FastAPIWebsocketInputTransport(self, self._client, params, name=self._input_name)
+        self._output = _CarrierOutput(self, self._client, params, line=line, name=self._output_name)

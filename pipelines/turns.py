@@ -1,12 +1,14 @@
 """When the trainee has begun and ended a turn: Pipecat's detectors with models shared by all calls."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
+import numpy as np
 import onnxruntime
 from pipecat.audio.turn.smart_turn.base_smart_turn import BaseSmartTurn, SmartTurnParams
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
@@ -25,8 +27,11 @@ from pipecat.turns.types import ProcessFrameResult
 from pipecat.turns.user_stop import BaseUserTurnStopStrategy
 
 from agent.conversation import Conversation
+from audio.levels import rms_dbfs
+from audio.unvoiced import UnvoicedSound
 
-_NEVER_S: Final = 3_600.0
+_WINDOW_MS: Final = 32.0
+"""Of Silero's, 512 samples at 16 kHz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,15 @@ class SharedVAD(SileroVADAnalyzer):
         self._model = _SharedSilero(models.vad)
         self._windows_since_reset = 0
         self._low_confidence_windows = 0
+        self._unvoiced = UnvoicedSound(window_ms=_WINDOW_MS)
+
+    def voice_confidence(self, buffer: bytes) -> float:
+        """Silero's confidence for one window; certainty where speech goes on without voice."""
+        confidence = float(np.asarray(super().voice_confidence(buffer)).item())
+        level_dbfs = rms_dbfs(np.frombuffer(buffer, dtype=np.int16))
+        goes_on = self._unvoiced.process(level_dbfs, is_voice=confidence >= self.params.confidence)
+        speaking = self._vad_state in (VADState.SPEAKING, VADState.STOPPING)
+        return 1.0 if goes_on and speaking else confidence
 
     async def analyze_audio(self, buffer: bytes) -> VADState:
         """Runs the model over `buffer`, 16-bit PCM at the analyzer's rate."""
@@ -85,10 +99,11 @@ class SharedVAD(SileroVADAnalyzer):
 
 
 class SharedSmartTurn(LocalSmartTurnAnalyzerV3):
-    """Smart turn v3 without a model, a thread or a load of its own."""
+    """Smart turn v3 without a model, a thread or a load of its own, and without its fixed silence."""
 
     def __init__(self, models: TurnModels) -> None:
-        BaseSmartTurn.__init__(self, params=SmartTurnParams(stop_secs=_NEVER_S))
+        BaseSmartTurn.__init__(self, params=SmartTurnParams())
+        self._stop_ms = math.inf
         self._session = models.turn
         self._log_data = False
         self._shared_thread = models.thread
@@ -172,16 +187,18 @@ class TurnEndStrategy(BaseUserTurnStopStrategy):
             self._conversation.voice_stopped(self._at_ms())
             self._judging = self.task_manager.create_task(self._judge(), f"{self} judging")
         elif isinstance(frame, TranscriptionFrame):
-            self._understood += 1
+            # What a turn that was broken off still owed is not this turn's.
+            self._understood = min(self._understood + 1, self._stretches)
             await self._end_if_over()
         return ProcessFrameResult.CONTINUE
 
     async def _judge(self) -> None:
         clock = asyncio.get_running_loop().time
         silent_since_s = clock()
-        probability = await self._smart_turn.probability()
-        over_s = silent_since_s + wait_ms(probability, self._longest_wait_ms) / 1_000
-        await asyncio.sleep(max(0.0, over_s - clock()))
+        if self._longest_wait_ms:
+            probability = await self._smart_turn.probability()
+            over_s = silent_since_s + wait_ms(probability, self._longest_wait_ms) / 1_000
+            await asyncio.sleep(max(0.0, over_s - clock()))
         self._judging = None
         self._judged = True
         self._conversation.turn_judged(self._at_ms())

@@ -1,6 +1,7 @@
 """The front desk: which calls are taken, with which scenario, and what goes on record about them."""
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,8 @@ _TOKEN_TTL_S: Final = 30
 _ALL_BUSY: Final = "All lines are busy. Please call again in a few minutes. Goodbye."
 _LOST: Final = "We are sorry, the connection to your rehearsal was lost. Please call again. Goodbye."
 _CARRIER: Final = "twilio"
+_NOT_ON_PURPOSE: Final = (EndReason.CONNECTION_LOST, EndReason.FAILED)
+"""After these the caller is still there and gets an apology."""
 _SEED_BITS: Final = 31
 
 log = structlog.get_logger(__name__)
@@ -74,6 +77,7 @@ class Desk:
         self._recordings = recordings
         self._metrics = metrics
         self._active: set[str] = set()
+        self._reserved: dict[str, float] = {}
 
     @property
     def active_calls(self) -> int:
@@ -84,11 +88,21 @@ class Desk:
         """Takes a call if a line is free and the call has not had its stream yet."""
         if await self._live.seen(_streamed(call.call_sid)):
             return Refuse("", "had_its_stream")
-        if self.active_calls >= self._settings.server.max_calls:
+        if not self._reserve(call.call_sid):
             return Refuse(_ALL_BUSY, "all_lines_busy")
         scenario_id = self._settings.scenarios.default
         token = await self._live.issue_token(call.call_sid, {"scenario_id": scenario_id}, _TOKEN_TTL_S)
         return Connect(token)
+
+    def _reserve(self, call_sid: str) -> bool:
+        """Keeps a line for a call until its token expires; False if all are taken."""
+        now_s = time.monotonic()
+        self._reserved = {sid: until_s for sid, until_s in self._reserved.items() if until_s > now_s}
+        taken = self._active | self._reserved.keys() - {call_sid}
+        if len(taken) >= self._settings.server.max_calls:
+            return False
+        self._reserved[call_sid] = now_s + _TOKEN_TTL_S
+        return True
 
     async def after_stream(self, call_sid: str) -> NextStep:
         """A call that ended on purpose is hung up; one that lost its stream gets an apology."""
@@ -120,6 +134,7 @@ class Desk:
     async def hold(self, websocket: WebSocket, stream: MediaStream, started: Started, ticket: Ticket) -> None:
         """Holds the call from its first audio to its last, and puts it on record."""
         call_id = new_id()
+        self._reserved.pop(started.call_sid, None)
         self._active.add(started.call_sid)
         self._metrics.calls_active.inc()
         with structlog.contextvars.bound_contextvars(call_id=str(call_id)):
@@ -167,7 +182,7 @@ class Desk:
         turns = self._settings.turns
 
         async def over(reason: EndReason) -> None:
-            if reason is not EndReason.CONNECTION_LOST:
+            if reason not in _NOT_ON_PURPOSE:
                 await self._live.first_time(_finished(started.call_sid))
 
         def broke(part: Part, engine: str, code: str, fallback: str) -> None:

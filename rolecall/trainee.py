@@ -1,5 +1,7 @@
 """A trainee who is not there: speaks lines, or a recording, into a simulated handset at the right moments."""
 
+import struct
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +28,10 @@ _PATIENCE_MS: Final = 15_000
 _FAREWELL_MS: Final = 1_500
 _PAUSE_BETWEEN_TURNS_MS: Final = 900
 _LEVEL_DBFS: Final = -20.0
+_RATES_HZ: Final = (4_000, 384_000)
+_A_WAV: Final = "It has to be somebody speaking, as a PCM WAV file"
+_DAMAGED: Final = (ValueError, struct.error)
+"""What scipy raises for a file that is none, or torn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +95,15 @@ def _at_level(samples: NDArray[np.int16]) -> NDArray[np.int16]:
 
 def _read_wav(path: Path) -> tuple[int, NDArray[np.float64]]:
     try:
-        rate_hz, data = wavfile.read(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}", hint="It has to be a PCM WAV file") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # notes of the recorder, a missing end
+            rate_hz, data = wavfile.read(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=_A_WAV) from error
+    except _DAMAGED as error:
+        raise ConfigError(f"{path} cannot be read: it is no PCM WAV file", hint=_A_WAV) from error
+    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
+        raise ConfigError(f"{path} cannot be used: its rate is {rate_hz} Hz", hint=_A_WAV)
     scale = (
         128.0
         if data.dtype == np.uint8
@@ -100,6 +112,7 @@ def _read_wav(path: Path) -> tuple[int, NDArray[np.float64]]:
         else 1.0
     )
     samples = (data.astype(np.float64) - (128.0 if data.dtype == np.uint8 else 0.0)) / scale
+    samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
     return rate_hz, samples.mean(axis=1) if samples.ndim > 1 else samples
 
 

@@ -94,7 +94,7 @@ class MediaStream:
     the wrong type or out of range; anything but mu-law at 8000 Hz, mono; a payload that is empty or not
     base64; `start` before `connected`, either of them twice, anything else before `start`; another stream's
     `streamSid`, another call's `stop`; audio more than `MAX_BEHIND_MS` before or `MAX_AHEAD_MS` after the
-    latest; anything at all after `stop`.
+    latest, or in the future; anything at all after `stop`.
 
     Tolerated: numbers as strings and strings as numbers where the field is a number; fields we do not use,
     whatever they hold; repeated, skipped and reordered sequence numbers and chunks (a jitter buffer's
@@ -115,14 +115,17 @@ class MediaStream:
         """Whose call this is, once `start` has come."""
         return self._started
 
-    def receive(self, text: str | bytes) -> Event | None:
-        """Reads one websocket message; None if it was ignored. Raises ProtocolError."""
+    def receive(self, text: str | bytes, *, until_ms: int | None = None) -> Event | None:
+        """Reads one websocket message; None if it was ignored. Raises ProtocolError.
+
+        `until_ms`: no audio can begin later than that on the media clock, if the caller knows.
+        """
         if self._stopped:
             raise ProtocolError("a message came after stop")
         message = _object_of(text)
         match message.get("event"):
             case "media":
-                return self._media(message)
+                return self._media(message, until_ms)
             case "mark":
                 self._our_stream(message)
                 return Played(_text(_object(message, "mark"), "name"))
@@ -206,7 +209,7 @@ class MediaStream:
         self._media_head = f'{{"event":"media","streamSid":"{stream_sid}","media":{{"payload":"'
         return self._started
 
-    def _media(self, message: dict[str, object]) -> Audio | None:
+    def _media(self, message: dict[str, object], until_ms: int | None) -> Audio | None:
         self._our_stream(message)
         media = _object(message, "media")
         track = _text(media, "track")
@@ -216,6 +219,8 @@ class MediaStream:
         timestamp_ms = _number(media, "timestamp", MAX_TIMESTAMP_MS)
         if not self._latest_ms - MAX_BEHIND_MS <= timestamp_ms <= self._latest_ms + MAX_AHEAD_MS:
             raise ProtocolError("timestamp leaps away from the audio before it")
+        if until_ms is not None and timestamp_ms > until_ms:
+            raise ProtocolError("timestamp lies in the future")
         event = Audio(
             ulaw=_base64(media, "payload"),
             timestamp_ms=timestamp_ms,
