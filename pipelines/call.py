@@ -274,7 +274,7 @@ class Call:
         await self._worker.queue_frame(CueFrame(occasion, max(1, self._prompts)))
 
     async def _watch(self) -> None:
-        started_s, time_up = time.monotonic(), False
+        started_s = time.monotonic()
         while self._reason is None:
             await asyncio.sleep(_TICK_S)
             self._line.tick()
@@ -284,10 +284,7 @@ class Call:
                 self._end(EndReason.CONNECTION_LOST)
             elif now_s - started_s > self._turn_taking.max_call_s + _LAST_WORDS_S:
                 self._end(EndReason.TIME_LIMIT)
-            elif now_s - started_s > self._turn_taking.max_call_s and not (
-                time_up or self._playback.speaking
-            ):
-                time_up = True
+            elif now_s - started_s > self._turn_taking.max_call_s and not self._playback.speaking:
                 await self._cue(Occasion.TIME_UP)
         await self._over(self._reason)
         await self._worker.cancel()

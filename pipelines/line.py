@@ -24,7 +24,8 @@ from audio.recorder import Recorder, Track
 from audio.resample import Upsampler
 from telephony import media_stream
 
-_AHEAD_OF_TIME_MS: Final = 10_000
+_AHEAD_OF_TIME_MS: Final = 4_000
+"""Less than the recorder holds back, so that a wrong time displaces no audio that is still to come."""
 _HALF_A_BLOCK_MS: Final = 10
 """A mark lies somewhere between two of the carrier's 20 ms blocks."""
 _MESSAGE_TOO_BIG: Final = 1009

@@ -15,6 +15,8 @@ from pipecat.frames.frames import (
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
@@ -126,6 +128,7 @@ class PersonaProcessor(FrameProcessor):
         self._settle = settle
         self._emit = emit
         self._at_ms = at_ms
+        self._trainee_speaking = False
         self.interrupted = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -134,14 +137,25 @@ class PersonaProcessor(FrameProcessor):
         if isinstance(frame, LLMContextFrame):
             await self._answer(frame)
         elif isinstance(frame, CueFrame):
-            self._settle()
-            await self._speak(_pieces(self._role.cue(frame.occasion, frame.prompt)))
+            if self._has_the_floor(frame.occasion):
+                self._settle()
+                await self._speak(_pieces(self._role.cue(frame.occasion, frame.prompt)))
         elif isinstance(frame, InputAudioRawFrame):
             return
         else:
             if isinstance(frame, InterruptionFrame):
                 self.interrupted = self._playback.speaking
+            elif isinstance(frame, (UserStartedSpeakingFrame, UserStoppedSpeakingFrame)):
+                self._trainee_speaking = isinstance(frame, UserStartedSpeakingFrame)
             await self.push_frame(frame, direction)
+
+    def _has_the_floor(self, occasion: Occasion) -> bool:
+        """Whether nobody has begun to speak since the cue was given; what was cut off may still be open."""
+        if occasion is Occasion.OPENING:
+            return True
+        if self._trainee_speaking:
+            return False
+        return occasion is Occasion.CUT_OFF or not self._playback.speaking
 
     async def _answer(self, frame: LLMContextFrame) -> None:
         # More than one message: an interruption overtook the turn before this one.

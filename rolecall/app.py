@@ -10,7 +10,8 @@ from typing import Any
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
 from agent.errors import ConfigError, StoreError
 from agent.scenario import Scenario, load_scenarios
@@ -126,9 +127,16 @@ def create_app(services: Services) -> FastAPI:
     """The HTTP side of `services`."""
     settings = services.settings
     app = FastAPI(title="rolecall", docs_url="/docs", redoc_url=None)
+    app.add_exception_handler(StoreError, _store_away)
     app.include_router(health_router(services.readiness, services.metrics.registry))
     app.include_router(twilio_router(services.desk, twilio_edge(settings)))
     return app
+
+
+async def _store_away(_request: Request, error: Exception) -> JSONResponse:
+    """The carrier turns to its fallback, or tries again."""
+    log.error("store_away", reason=str(error))
+    return JSONResponse({"code": StoreError.code}, status_code=503)
 
 
 def twilio_edge(settings: Settings) -> TwilioEdge:
@@ -189,6 +197,10 @@ async def _serve(settings: Settings) -> int:
                 model=rung.model,
                 reason=rung.reason,
                 passed_over=dict(rung.passed_over),
+            )
+        if settings.twilio_auth_token is None or settings.public_url is None:
+            log.warning(
+                "no_carrier", hint="Set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and ROLECALL_PUBLIC_URL"
             )
         server = create_server(services)
         await server.serve()

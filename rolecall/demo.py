@@ -30,7 +30,8 @@ _CALLER: Final = "+15550100001"
 _CALLED: Final = "+15550100002"
 _POLL_S: Final = 0.15
 _RECORDED_WITHIN_S: Final = 10.0
-_LONGEST_CALL_S: Final = 300.0
+_OVERTIME_S: Final = 60.0
+"""How long after its longest time a call may take to end."""
 _SAME_MOMENT_MS: Final = 300.0
 _BROKEN: Final = (EndReason.FAILED, EndReason.CONNECTION_LOST, EndReason.REFUSED)
 
@@ -133,15 +134,19 @@ async def _phone(settings: Settings, server: LocalServer, lines: Sequence[Line],
         public_url=server.public_url,
         target=server.url,
     )
+    longest_s = settings.turns.max_call_s + _OVERTIME_S
     with open_database(settings.database_url.get_secret_value()) as database:
-        async with open_simulator(simulated) as carrier, asyncio.timeout(_LONGEST_CALL_S):
-            call = await carrier.dial(_CALLER, _CALLED)
-            async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(_watch(database, call.sid, terminal))
-                await rehearse(call.handset, lines)
-                await call.ended
-                await asyncio.wait({watching}, timeout=_RECORDED_WITHIN_S)
-                watching.cancel()
+        try:
+            async with open_simulator(simulated) as carrier, asyncio.timeout(longest_s):
+                call = await carrier.dial(_CALLER, _CALLED)
+                async with asyncio.TaskGroup() as tasks:
+                    watching = tasks.create_task(_watch(database, call.sid, terminal))
+                    await rehearse(call.handset, lines)
+                    await call.ended
+                    await asyncio.wait({watching}, timeout=_RECORDED_WITHIN_S)
+                    watching.cancel()
+        except TimeoutError:
+            raise RolecallError(f"the call was not over after {longest_s:.0f} s") from None
     return call
 
 

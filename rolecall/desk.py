@@ -13,7 +13,7 @@ from fastapi import WebSocket
 
 from agent import persona
 from agent.call import EndReason, Speaker
-from agent.errors import TokenError
+from agent.errors import StoreError, TokenError
 from agent.events import CallEnded, CallStarted, EngineBroke, Event, MessageRefused, Part, TurnTaken
 from agent.scenario import Scenario
 from db.book import Book
@@ -182,8 +182,12 @@ class Desk:
         turns = self._settings.turns
 
         async def over(reason: EndReason) -> None:
-            if reason not in _NOT_ON_PURPOSE:
+            if reason in _NOT_ON_PURPOSE:
+                return
+            try:
                 await self._live.first_time(_finished(started.call_sid))
+            except StoreError as error:
+                log.error("end_of_call_not_shared", reason=str(error))
 
         def broke(part: Part, engine: str, code: str, fallback: str) -> None:
             emit(EngineBroke(part, engine, code, fallback, call.at_ms))

@@ -1,6 +1,7 @@
 """A server of our own in a process of its own, on a free loopback port, for demo and simulation."""
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import secrets
@@ -9,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +24,9 @@ from rolecall.settings import Settings, make_home
 _READY_S: Final = 60.0
 _POLL_S: Final = 0.1
 _STOP_S: Final = 10.0
+_LastWords = tuple[str, str]
+"""Message and hint of the error that ended the server."""
+
 _PUBLIC_URL: Final = "https://rolecall.test"
 """Stands for the public address: the simulated carrier signs for it and connects to the loopback port."""
 
@@ -56,18 +61,24 @@ async def open_local_server(settings: Settings) -> AsyncIterator[LocalServer]:
         }
     )
     log_file = settings.home / "server.log"
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(settings, log_file))
+    spawn = multiprocessing.get_context("spawn")
+    last_words, speaker = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_serve, args=(settings, log_file, speaker))
     process.start()
+    speaker.close()
     try:
         assert process.pid is not None
         url = f"http://127.0.0.1:{port}"
-        ready = await _until_ready(process, url, log_file)
+        ready = await _until_ready(process, url)
+        if ready is None:
+            raise _why_not(last_words, log_file)
         yield LocalServer(url, _PUBLIC_URL, account_sid, auth_token, process.pid, ready)
     finally:
         await asyncio.to_thread(_stop, process)
+        last_words.close()
 
 
-def _serve(settings: Settings, log_file: Path) -> None:
+def _serve(settings: Settings, log_file: Path, last_words: "Connection[_LastWords, object]") -> None:
     """Runs in the new process. The terminal and its Ctrl-C belong to the parent."""
     from rolecall.logs import configure_logs
 
@@ -75,14 +86,22 @@ def _serve(settings: Settings, log_file: Path) -> None:
     configure_logs(settings.logs, file=log_file)
     from rolecall.app import run_server  # what it imports greets the log
 
-    sys.exit(run_server(settings))
+    code = 1
+    try:
+        code = run_server(settings)
+    except RolecallError as error:
+        last_words.send((error.message, error.hint))
+    except Exception as error:  # noqa: BLE001 the process boundary
+        logging.getLogger(__name__).critical("crashed", exc_info=error)
+    sys.exit(code)
 
 
-async def _until_ready(process: BaseProcess, url: str, log_file: Path) -> dict[str, Any]:
+async def _until_ready(process: BaseProcess, url: str) -> dict[str, Any] | None:
+    """What `/ready` says; None if the server is gone, or is not ready in time."""
     async with httpx.AsyncClient(trust_env=False) as client:
         for _ in range(round(_READY_S / _POLL_S)):
             if not process.is_alive():
-                break
+                return None
             try:
                 answer = await client.get(f"{url}/ready")
                 if answer.status_code == httpx.codes.OK:
@@ -90,7 +109,17 @@ async def _until_ready(process: BaseProcess, url: str, log_file: Path) -> dict[s
             except httpx.TransportError:
                 pass
             await asyncio.sleep(_POLL_S)
-    raise RolecallError("the server did not start", hint=f"{log_file} says why")
+    return None
+
+
+def _why_not(last_words: "Connection[object, _LastWords]", log_file: Path) -> RolecallError:
+    try:
+        if last_words.poll():
+            message, hint = last_words.recv()
+            return RolecallError(message, hint=hint)
+    except EOFError:
+        pass
+    return RolecallError("the server did not start", hint=f"{log_file} may say why")
 
 
 def _stop(process: BaseProcess) -> None:

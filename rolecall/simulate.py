@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -177,7 +177,12 @@ _CLOSED_BY_SERVER: Final = 31921
 
 
 async def _watch_load(pid: int, load: Load) -> None:
-    process = psutil.Process(pid)
+    """Notes what the process uses, until it is gone or the caller has had enough."""
+    with suppress(psutil.NoSuchProcess):
+        await _sample_load(psutil.Process(pid), load)
+
+
+async def _sample_load(process: psutil.Process, load: Load) -> None:
     load.memory_mb_before = load.memory_mb_peak = process.memory_info().rss / 1e6
     process.cpu_percent()
     began_s, cpu = asyncio.get_running_loop().time(), process.cpu_times()
@@ -233,9 +238,9 @@ def _show(document: dict[str, Any]) -> None:
             name.replace("_ms", " (ms)").replace("_", " "),
             *(str(spread.get(key, "-")) for key in ("count", "p50", "p95", "p99")),
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(table)
-    console.print(f"choppiness: {document['choppiness']}")
-    console.print(f"server: {document['server']}")
+    console.print(f"choppiness: {document['choppiness']}", soft_wrap=True)
+    console.print(f"server: {document['server']}", soft_wrap=True)
     for failure in document["failures"]:
-        console.print(f"{failure['call']}: {failure['fault']}", style="red")
+        console.print(f"{failure['call']}: {failure['fault']}", style="red", soft_wrap=True)

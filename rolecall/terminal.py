@@ -25,7 +25,7 @@ class Terminal:
     """Prints to stdout; nothing at all when `quiet`."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(highlight=False, quiet=quiet)
+        self._console = Console(highlight=False, markup=False, emoji=False, quiet=quiet)
 
     def say(self, line: str) -> None:
         """Prints one line."""

@@ -1,12 +1,13 @@
 """A trainee who is not there: speaks lines, or a recording, into a simulated handset at the right moments."""
 
+import io
 import struct
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ _PAUSE_BETWEEN_TURNS_MS: Final = 900
 _LEVEL_DBFS: Final = -20.0
 _RATES_HZ: Final = (4_000, 384_000)
 _A_WAV: Final = "It has to be somebody speaking, as a PCM WAV file"
-_DAMAGED: Final = (ValueError, struct.error)
+_DAMAGED: Final = (ValueError, TypeError, ArithmeticError, NameError, struct.error)
 """What scipy raises for a file that is none, or torn."""
 
 
@@ -97,23 +98,25 @@ def _read_wav(path: Path) -> tuple[int, NDArray[np.float64]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # notes of the recorder, a missing end
-            rate_hz, data = wavfile.read(path)
+            rate_hz, data = wavfile.read(io.BytesIO(path.read_bytes()))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=_A_WAV) from error
     except _DAMAGED as error:
         raise ConfigError(f"{path} cannot be read: it is no PCM WAV file", hint=_A_WAV) from error
     if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
         raise ConfigError(f"{path} cannot be used: its rate is {rate_hz} Hz", hint=_A_WAV)
-    scale = (
-        128.0
-        if data.dtype == np.uint8
-        else float(np.iinfo(data.dtype).max)
-        if data.dtype.kind == "i"
-        else 1.0
-    )
-    samples = (data.astype(np.float64) - (128.0 if data.dtype == np.uint8 else 0.0)) / scale
-    samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
+    samples = _in_unit_range(data)
     return rate_hz, samples.mean(axis=1) if samples.ndim > 1 else samples
+
+
+def _in_unit_range(data: NDArray[Any]) -> NDArray[np.float64]:
+    """PCM of any type as float64 in [-1, 1]."""
+    if data.dtype == np.uint8:
+        return (data.astype(np.float64) - 128.0) / 128.0
+    if data.dtype.kind == "i":
+        return data.astype(np.float64) / -float(np.iinfo(data.dtype).min)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.clip(np.nan_to_num(data.astype(np.float64)), -1.0, 1.0)
 
 
 def _telephone_band(rate_hz: int, samples: NDArray[np.float64]) -> NDArray[np.int16]:

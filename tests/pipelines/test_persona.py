@@ -17,6 +17,8 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     TTSTextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
@@ -279,6 +281,41 @@ async def test_a_cue_is_spoken_as_it_is() -> None:
         await call.sink.until(LLMFullResponseEndFrame)
         assert " ".join(call.sink.clauses) in SCENARIO.opening
         assert (call.settled, call.events) == (1, [])
+
+
+@pytest.mark.parametrize("occasion", [Occasion.SILENCE, Occasion.CUT_OFF, Occasion.GONE, Occasion.TIME_UP])
+async def test_nobody_is_given_the_word_or_sent_away_while_they_speak(occasion: Occasion) -> None:
+    async with rehearsal() as call:
+        await call.send(UserStartedSpeakingFrame())
+        await call.sink.until(UserStartedSpeakingFrame)
+        await call.send(CueFrame(occasion))
+        await call.send(UserStoppedSpeakingFrame())
+        await call.sink.until(UserStoppedSpeakingFrame)
+        await call.send(CueFrame(occasion))
+        await call.sink.until(LLMFullResponseEndFrame)
+        starts = [frame for frame in call.sink.frames if isinstance(frame, LLMFullResponseStartFrame)]
+        assert len(starts) == 1
+        assert call.sink.frames.index(starts[0]) > 1
+
+
+async def test_a_cue_does_not_cut_what_the_persona_is_saying() -> None:
+    async with rehearsal() as call:
+        await call.trainee_says("Who do you order from today?")
+        await call.send(CueFrame(Occasion.TIME_UP))
+        await call.send(TTSTextFrame("passes", TextType.WORD))
+        await call.sink.until(TTSTextFrame)
+        assert "Delmar" in " ".join(call.sink.clauses)
+        assert call.settled == 1
+
+
+async def test_who_cut_the_persona_off_is_given_the_word_at_once() -> None:
+    async with rehearsal(Hesitant()) as call:
+        await call.trainee_says("Who do you order from today?")
+        await call.sink.until(AggregatedTextFrame)
+        await call.send(InterruptionFrame())
+        await call.send(CueFrame(Occasion.CUT_OFF))
+        await call.sink.until(AggregatedTextFrame, 2)
+        assert call.sink.clauses[-1] in SCENARIO.lines.cut_off
 
 
 async def test_an_interruption_stops_the_wording_and_closes_the_reply() -> None:
