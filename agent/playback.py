@@ -69,11 +69,6 @@ class Playback:
         self._marks = 0
 
     @property
-    def pending(self) -> bool:
-        """Whether audio was sent that the carrier has not yet played, as far as we know."""
-        return bool(self._unacknowledged) and self._cut_ms is None
-
-    @property
     def speaking(self) -> bool:
         """Whether a reply is under way: begun, and not yet closed."""
         return self._open

@@ -1,10 +1,10 @@
-"""Live state in Redis, or in a Redis in this process: stream tokens, idempotency, lines."""
+"""Live state in Redis, or in a Redis in this process: stream tokens, and what was seen before."""
 
 import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -25,10 +25,6 @@ _WAY_OUT: Final = (
     "with special characters in the password percent-encoded"
 )
 _TOKEN_WAY_OUT: Final = "The carrier gets a new token with each answer to its webhook"
-_RELEASE: Final = (
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-)
-"""Deletes a key only while it still has our value: another process may have taken it over."""
 
 Scalar = str | int | float | bool | None
 T = TypeVar("T")
@@ -43,7 +39,6 @@ class Live:
     def __init__(self, redis: Redis, place: str) -> None:
         self.place = place
         self._redis = redis
-        self._held: dict[str, str] = {}
 
     async def issue_token(self, call_sid: str, payload: Mapping[str, Scalar], ttl_s: float = 30) -> str:
         """A secret of 256 bits that opens `call_sid`'s stream once, within `ttl_s`; only its hash is kept."""
@@ -75,27 +70,7 @@ class Live:
     async def seen(self, key: str) -> bool:
         """Whether `first_time` was asked about `key` before, within its `ttl_s`."""
         with self._translated():
-            return bool(await self._redis.exists(f"rolecall:seen:{key}"))
-
-    async def hold_line(self, call_sid: str, ttl_s: float) -> bool:
-        """Claims the one live stream that a call may have; False if it is taken.
-
-        `ttl_s` should outlast the longest call: then the line is free again even if nobody releases it.
-        """
-        value = secrets.token_hex(16)
-        with self._translated():
-            held = bool(await self._redis.set(_key("line", call_sid), value, nx=True, px=_ms(ttl_s)))
-        if held:
-            self._held[call_sid] = value
-        return held
-
-    async def release_line(self, call_sid: str) -> None:
-        """Gives up a line that was claimed here; does nothing to a line that somebody else holds."""
-        value = self._held.get(call_sid)
-        if value is not None:
-            with self._translated():
-                await cast(Awaitable[int], self._redis.eval(_RELEASE, 1, _key("line", call_sid), value))
-            self._held.pop(call_sid, None)
+            return bool(await self._redis.exists(_key("seen", key)))
 
     async def ping(self) -> None:
         """One real round trip."""

@@ -108,32 +108,11 @@ async def test_a_repetition_is_forgotten_in_time(live: Live, sid: str) -> None:
     assert await live.first_time(sid)
 
 
-async def test_a_call_has_one_line(live: Live, sid: str) -> None:
-    assert await live.hold_line(sid, ttl_s=60)
-    assert not await live.hold_line(sid, ttl_s=60)
-    assert await live.hold_line(f"{sid}-other", ttl_s=60)
-
-
-async def test_a_released_line_can_be_held_again(live: Live, sid: str) -> None:
-    await live.hold_line(sid, ttl_s=60)
-    await live.release_line(sid)
-    await live.release_line(sid)
-    assert await live.hold_line(sid, ttl_s=60)
-
-
-async def test_a_line_that_nobody_released_is_free_in_time(live: Live, sid: str) -> None:
-    await live.hold_line(sid, ttl_s=0.02)
-    await asyncio.sleep(0.05)
-    assert await live.hold_line(sid, ttl_s=60)
-
-
-async def test_only_who_holds_a_line_can_release_it(redis_url: str, sid: str) -> None:
-    async with open_live(redis_url) as one, open_live(redis_url) as other:
-        await one.hold_line(sid, ttl_s=0.02)
-        await asyncio.sleep(0.05)
-        assert await other.hold_line(sid, ttl_s=60)
-        await one.release_line(sid)
-        assert not await one.hold_line(sid, ttl_s=60)
+async def test_what_was_seen_can_be_asked_without_seeing_it(live: Live, sid: str) -> None:
+    assert not await live.seen(sid)
+    assert await live.first_time(sid)
+    assert await live.seen(sid)
+    assert not await live.seen(f"{sid}-other")
 
 
 async def test_two_embedded_states_share_nothing(sid: str) -> None:
@@ -187,7 +166,7 @@ async def test_a_server_that_goes_is_an_error_and_comes_back_by_itself(server: R
             live.ping(),
             live.first_time(sid),
             live.issue_token(sid, {}),
-            live.hold_line(sid, 60),
+            live.seen(sid),
         ):
             with pytest.raises(StoreError, match="cannot be used"):
                 await attempt
