@@ -91,14 +91,7 @@ async def _measure(rounds: int) -> dict[str, Any]:
 
 async def _rolecall(settings: Settings, lines: Sequence[Line], number: int) -> Call:
     async with open_local_server(settings) as server:
-        carrier = SimulatorSettings(
-            account_sid=server.account_sid,
-            auth_token=server.auth_token,
-            public_url=server.public_url,
-            target=server.url,
-            seed=number,
-        )
-        return await _hold(carrier, lines)
+        return await _hold(server.carrier(seed=number), lines)
 
 
 async def _plain(lines: Sequence[Line], number: int) -> Call:

@@ -20,7 +20,7 @@ from rolecall.local_server import LocalServer, open_local_server
 from rolecall.settings import CHECKOUT, Settings
 from rolecall.terminal import Terminal
 from rolecall.trainee import Line, recorded, rehearse, scripted
-from telephony.simulator import Call, SimulatorSettings, open_simulator
+from telephony.simulator import Call, open_simulator
 from telephony.simulator.measure import CallMeasures, measure, percentiles
 
 TRAINEE_MODEL: Final = CHECKOUT / "models" / "trainee-tiny"
@@ -128,16 +128,10 @@ def _lines(options: DemoOptions, scenario: Scenario) -> list[Line]:
 
 async def _phone(settings: Settings, server: LocalServer, lines: Sequence[Line], terminal: Terminal) -> Call:
     """Dials, lets the trainee talk, and shows what goes on record while it does."""
-    simulated = SimulatorSettings(
-        account_sid=server.account_sid,
-        auth_token=server.auth_token,
-        public_url=server.public_url,
-        target=server.url,
-    )
     longest_s = settings.turns.max_call_s + _OVERTIME_S
     with open_database(settings.database_url.get_secret_value()) as database:
         try:
-            async with open_simulator(simulated) as carrier, asyncio.timeout(longest_s):
+            async with open_simulator(server.carrier()) as carrier, asyncio.timeout(longest_s):
                 call = await carrier.dial(_CALLER, _CALLED)
                 async with asyncio.TaskGroup() as tasks:
                     watching = tasks.create_task(_watch(database, call.sid, terminal))

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from agent.errors import RolecallError
 from rolecall.settings import Settings, make_home
+from telephony.simulator import LineConditions, SimulatorSettings
 
 _READY_S: Final = 60.0
 _POLL_S: Final = 0.1
@@ -41,6 +42,19 @@ class LocalServer:
     auth_token: str
     pid: int
     ready: dict[str, Any]
+
+    def carrier(
+        self, conditions: LineConditions | None = None, *, seed: int | None = None
+    ) -> SimulatorSettings:
+        """A simulated carrier that calls this server over lines with `conditions`."""
+        return SimulatorSettings(
+            account_sid=self.account_sid,
+            auth_token=self.auth_token,
+            public_url=self.public_url,
+            target=self.url,
+            conditions=conditions or LineConditions(),
+            seed=seed,
+        )
 
 
 @asynccontextmanager

@@ -79,10 +79,10 @@ def run_simulate(settings: Settings, options: SimulateOptions) -> int:
 async def _simulate(
     settings: Settings, options: SimulateOptions, conditions: LineConditions, lines: Sequence[Line]
 ) -> tuple[list[CallReport], Load]:
-    async with _server(settings, options) as (simulated, pid), asyncio.TaskGroup() as tasks:
+    async with _server(settings, options, conditions) as (simulated, pid), asyncio.TaskGroup() as tasks:
         load = Load()
         watching = tasks.create_task(_watch_load(pid, load)) if pid is not None else None
-        async with open_simulator(_under(simulated, conditions)) as carrier:
+        async with open_simulator(simulated) as carrier:
             calls = [
                 tasks.create_task(_call(carrier, number, lines), name=f"caller {number}")
                 for number in range(options.calls)
@@ -95,22 +95,16 @@ async def _simulate(
 
 @asynccontextmanager
 async def _server(
-    settings: Settings, options: SimulateOptions
+    settings: Settings, options: SimulateOptions, conditions: LineConditions
 ) -> AsyncIterator[tuple[SimulatorSettings, int | None]]:
     if options.url is not None:
-        yield _configured(settings, options.url), None
+        yield _configured(settings, options.url, conditions), None
         return
     async with open_local_server(for_trainees(settings, options)) as server:
-        simulated = SimulatorSettings(
-            account_sid=server.account_sid,
-            auth_token=server.auth_token,
-            public_url=server.public_url,
-            target=server.url,
-        )
-        yield simulated, server.pid
+        yield server.carrier(conditions), server.pid
 
 
-def _configured(settings: Settings, url: str) -> SimulatorSettings:
+def _configured(settings: Settings, url: str, conditions: LineConditions) -> SimulatorSettings:
     if settings.twilio_account_sid is None or settings.twilio_auth_token is None:
         raise ConfigError(
             f"calls to {url} cannot be signed",
@@ -121,6 +115,7 @@ def _configured(settings: Settings, url: str) -> SimulatorSettings:
         auth_token=settings.twilio_auth_token.get_secret_value(),
         public_url=settings.public_url or url,
         target=url,
+        conditions=conditions,
     )
 
 
@@ -136,16 +131,6 @@ def for_trainees(settings: Settings, options: SimulateOptions) -> Settings:
                 update={"engine": "whisper", "model": str(TRAINEE_MODEL)}
             ),
         }
-    )
-
-
-def _under(simulated: SimulatorSettings, conditions: LineConditions) -> SimulatorSettings:
-    return SimulatorSettings(
-        account_sid=simulated.account_sid,
-        auth_token=simulated.auth_token,
-        public_url=simulated.public_url,
-        target=simulated.target,
-        conditions=conditions,
     )
 
 
