@@ -91,6 +91,12 @@ class EngineFailed(EngineError):
     code = "engine_failed"
 
 
+class EngineTimedOut(EngineFailed):
+    """An engine did not finish one piece of work in the time that a telephone call has."""
+
+    code = "engine_timed_out"
+
+
 class StoreError(RolecallError):
     """Database, live state or recordings cannot be read or written."""
 

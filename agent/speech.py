@@ -13,11 +13,13 @@ RECOGNISER_RATE_HZ = 16_000
 class Recognition:
     """What was understood. Empty `text` means: no speech.
 
-    `confidence` is in 0..1 and comes from the engine's own probabilities; None if it has none.
+    `confidence` is in 0..1 and comes from the engine's own probabilities; None if it has none. `language` is
+    the one understood (ISO 639), "" if the engine does not say.
     """
 
     text: str
     confidence: float | None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +51,25 @@ class Speech:
 
 
 class Recogniser(Protocol):
-    """Speech to text for one call; thread-safe, shared models behind it."""
+    """Speech to text for one call; thread-safe, shared models behind it.
+
+    `remote` engines wait for another process and are given threads of their own.
+    """
 
     engine: str
     model: str
+    remote: bool
 
     def recognise(self, audio: NDArray[np.float32]) -> Recognition:
         """Understands float32 mono audio in [-1, 1] at 16 kHz. Raises EngineFailed."""
 
 
 class Synthesiser(Protocol):
-    """Text to speech; thread-safe, shared models behind it."""
+    """Text to speech; thread-safe, shared models behind it. `remote`: see `Recogniser`."""
 
     engine: str
     model: str
+    remote: bool
 
     def synthesise(self, text: str, voice: Voice) -> Speech:
         """Speaks one clause. Raises EngineFailed."""

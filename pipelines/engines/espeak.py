@@ -70,6 +70,7 @@ class Espeak:
     """
 
     engine = "espeak"
+    remote = False
     model = ""
 
     def __init__(self, library: ctypes.CDLL, data: Path) -> None:

@@ -34,6 +34,7 @@ class Piper:
     """The voices of one folder, each loaded once and then shared by all threads."""
 
     engine = "piper"
+    remote = False
 
     def __init__(self, models_folder: Path, default_voice: str, cpu_threads: int = 1) -> None:
         """`default_voice` speaks for a Voice that names none."""

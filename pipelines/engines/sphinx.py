@@ -61,6 +61,7 @@ class SphinxRecognisers:
     """Compiles a language for each scenario version and keeps it for later calls."""
 
     engine = "sphinx"
+    remote = False
     model = "en-us"
 
     def __init__(self, espeak: Espeak, folder: Path) -> None:
@@ -91,6 +92,7 @@ class SphinxRecogniser:
     """Recogniser of one call: it grows used to the caller's voice and line."""
 
     engine = "sphinx"
+    remote = False
     model = "en-us"
 
     def __init__(self, language: "_Language") -> None:

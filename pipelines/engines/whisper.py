@@ -109,6 +109,7 @@ class Whisper:
     """One model for all calls and threads; serves as recogniser of any call."""
 
     engine = "whisper"
+    remote = False
 
     def __init__(self, folder: Path, name: str, options: WhisperOptions) -> None:
         """Loads a CTranslate2 model from `folder` and tries it on silence. Raises EngineUnavailable."""
