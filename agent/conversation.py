@@ -40,7 +40,10 @@ class _Pause:
 
 
 class Conversation:
-    """Follows both parties of one call; `emit` receives the events in the order in which they are known."""
+    """Follows both parties of one call; `emit` receives the events in the order in which they are known.
+
+    `confidence` is the recogniser's, for the trainee's turn as far as it has got.
+    """
 
     def __init__(self, emit: Callable[[Event], None], sound_bounds: SoundBounds) -> None:
         self._emit = emit
@@ -51,7 +54,7 @@ class Conversation:
         self._last_end_ms = 0
         self._judged_ms: int | None = None
         self._understood_ms: int | None = None
-        self._confidences: list[tuple[int, float]] = []
+        self.confidence: float | None = None
         self._pause: _Pause | None = None
         self._cut_ms: int | None = None
 
@@ -70,21 +73,19 @@ class Conversation:
         self._quiet_ms = at_ms
 
     def turn_judged(self, at_ms: int) -> None:
-        """The silence was judged to be the end of the trainee's turn, text or no text."""
+        """The silence was long enough, at `at_ms`, to be the end of the trainee's turn, text or no text."""
         self._judged_ms = at_ms
 
     def understood(self, recognition: Recognition, at_ms: int) -> None:
-        """The recogniser has understood a stretch of the trainee's turn."""
+        """The recogniser has understood the trainee's turn as far as it has got."""
         self._understood_ms = at_ms
-        words = len(recognition.text.split())
-        if words and recognition.confidence is not None:
-            self._confidences.append((words, recognition.confidence))
+        self.confidence = None if recognition.confidence is None else round(recognition.confidence, 3)
 
     def trainee_finished(self, text: str, at_ms: int) -> Turn | None:
         """The trainee's turn is over. Returns it, or None if nothing was understood."""
         voice_ms, self._voice_ms = self._voice_ms, None
         judged_ms, self._judged_ms = self._judged_ms, None
-        confidence, self._confidences = _weighted(self._confidences), []
+        confidence, self.confidence = self.confidence, None
         if voice_ms is None:
             voice_ms = max(self._last_end_ms, at_ms - _LEAD_MS)
         end_ms = max(self._quiet_ms, voice_ms)
@@ -137,9 +138,3 @@ class Conversation:
     def _take(self, turn: Turn, at_ms: int) -> None:
         self._turns += 1
         self._emit(TurnTaken(turn, at_ms))
-
-
-def _weighted(confidences: list[tuple[int, float]]) -> float | None:
-    """The mean over words of a turn that was recognised in several stretches."""
-    words = sum(count for count, _ in confidences)
-    return round(sum(count * value for count, value in confidences) / words, 3) if words else None

@@ -79,12 +79,29 @@ class PersonaDecided:
 
 
 @dataclass(frozen=True, slots=True)
+class TraineeSaying:
+    """What the trainee has said of a turn that is not over, as understood so far. For the live view only."""
+
+    text: str
+    at_ms: int
+    kind: Literal["trainee_saying"] = "trainee_saying"
+
+
+@dataclass(frozen=True, slots=True)
 class BargedIn:
     """The trainee started while the persona was audible; unplayed audio was cleared at `cleared_ms`."""
 
     at_ms: int
     cleared_ms: int
     kind: Literal["barged_in"] = "barged_in"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaResumed:
+    """The persona takes up what it was saying: the trainee spoke over it without wanting the floor."""
+
+    at_ms: int
+    kind: Literal["persona_resumed"] = "persona_resumed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +152,9 @@ Event = (
     | EngineBroke
     | TurnTaken
     | PersonaDecided
+    | TraineeSaying
     | BargedIn
+    | PersonaResumed
     | TraineeSilent
     | KeyPressed
     | MessageRefused

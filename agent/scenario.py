@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from agent.errors import ScenarioError
 from agent.scenario_file import Fault, kind_of, read_document
 from agent.scenario_rules import broken_rules
-from agent.speech import Voice
+from agent.scenario_voice import Part, Speaking, VoiceChange
 
 Outcome = Literal["success", "failure", "open"]
 
@@ -27,9 +27,16 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
+def _each_once(languages: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(languages)) < len(languages):
+        raise ValueError("names a language twice")
+    return languages
+
+
 T = TypeVar("T")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_compiles)]
 Many = Annotated[tuple[T, ...], Field(strict=False)]
 Some = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]
@@ -37,28 +44,7 @@ Level = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Change = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class VoiceSettings(_Part):
-    """The fields of `agent.speech.Voice` as a scenario writes them."""
-
-    espeak: Text = "en-us"
-    piper: str = ""
-    rate_wpm: Annotated[int, Field(ge=80, le=400)] = 170
-    pitch: Annotated[int, Field(ge=0, le=99)] = 50
-
-
-class _Speaking(_Part):
-    sound: VoiceSettings = Field(alias="voice", default=VoiceSettings())
-
-    @property
-    def voice(self) -> Voice:
-        return Voice(**self.sound.model_dump())
-
-
-class Persona(_Speaking):
+class Persona(Speaking):
     """Who answers the phone. Nothing here may let out a fact: all of it is in every prompt."""
 
     name: Text
@@ -69,13 +55,14 @@ class Persona(_Speaking):
     goals: Some[Text]
 
 
-class Emotion(_Part):
-    """One feeling between 0 and 1."""
+class Emotion(Part):
+    """One feeling between 0 and 1; `voice` is what it does to the persona's voice, see `agent.manner`."""
 
     start: Level
+    voice: VoiceChange | None = None
 
 
-class Stage(_Part):
+class Stage(Part):
     """A stretch of the conversation; any move in `entered_by` takes the call there, never back."""
 
     id: Id
@@ -83,7 +70,7 @@ class Stage(_Part):
     entered_by: Many[Id] = ()
 
 
-class Condition(_Part):
+class Condition(Part):
     """Holds when all that is set holds, after the trainee's turn has had its effect."""
 
     move: Id | None = None
@@ -93,14 +80,14 @@ class Condition(_Part):
     open_objections_at_most: Annotated[int, Field(ge=0)] | None = None
 
 
-class MoveMade(_Part):
+class MoveMade(Part):
     """The trainee makes a move, and the persona trusts them that far by then."""
 
     move: Id
     trust_at_least: Level = 0.0
 
 
-class Move(_Part):
+class Move(Part):
     """Something a trainee can do in a turn: recognised by `patterns`, else by likeness to `examples`."""
 
     id: Id
@@ -111,7 +98,7 @@ class Move(_Part):
     replies: Some[Text]
 
 
-class Fact(_Part):
+class Fact(Part):
     """Something the persona tells only when the right move is made.
 
     `told_by`: what was heard tells the fact if one of these patterns is in it; without any, most of the
@@ -126,7 +113,7 @@ class Fact(_Part):
     withheld: Many[Text] = ()
 
 
-class Objection(_Part):
+class Objection(Part):
     """A reservation: raised by a move, pressed at most once, laid to rest by any of `resolved_by`."""
 
     id: Id
@@ -136,7 +123,7 @@ class Objection(_Part):
     pressed: Many[Text] = ()
 
 
-class Closing(_Part):
+class Closing(Part):
     """A way for the persona to end the call."""
 
     id: Id
@@ -153,7 +140,7 @@ class Ending:
     outcome: Outcome
 
 
-class Lines(_Part):
+class Lines(Part):
     """What the persona says when the call itself, not its subject, calls for words."""
 
     unclear: Some[Text]
@@ -165,7 +152,7 @@ class Lines(_Part):
     stop: Some[Text]
 
 
-class Patience(_Part):
+class Patience(Part):
     """What each turn costs, on top of what the moves do."""
 
     drain_per_turn: Level = 0.0
@@ -173,33 +160,34 @@ class Patience(_Part):
     drain_repeat: Level = 0.0
 
 
-class Safety(_Part):
+class Safety(Part):
     """What a trainee is told before, and the words that take them out at any time."""
 
     content_warning: Text
     stop_word: Text
 
 
-class ScriptedLine(_Part):
+class ScriptedLine(Part):
     """A line of the simulated trainee; `interrupt_after_ms` into the persona's speech, if set."""
 
     say: Text
     interrupt_after_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
 
 
-class Simulation(_Speaking):
+class Simulation(Speaking):
     """The simulated trainee of demo and tests."""
 
     lines: Many[ScriptedLine] = ()
 
 
-class Scenario(_Part):
+class Scenario(Part):
     """One scenario file. `id` is the file's name without `.yaml`."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
     title: Text
     domain: Text
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
+    languages: Annotated[Many[Language], AfterValidator(_each_once)] = ()
     difficulty: Literal["easy", "medium", "hard"]
     briefing: Text
     persona: Persona
@@ -213,7 +201,12 @@ class Scenario(_Part):
     lines: Lines
     patience: Patience = Patience()
     safety: Safety
-    simulation: Simulation = Simulation()
+    simulation: Simulation = Field(default_factory=Simulation)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """The parts that speak are told in which language."""
+        for speaking in (self.persona, self.simulation):
+            speaking.speaks(self.language.partition("-")[0])
 
     def __hash__(self) -> int:
         return hash(self.version)
@@ -224,6 +217,11 @@ class Scenario(_Part):
         content = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def spoken_languages(self) -> tuple[str, ...]:
+        """What a trainee may speak, ISO 639: `languages`, or else the persona's own alone."""
+        return self.languages or (self.language.partition("-")[0],)
 
     def move(self, move_id: str) -> Move | None:
         """Returns the move of that id, None for those that are not the scenario's (unclear, other, stop)."""

@@ -24,12 +24,21 @@ class Recognition:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How a speaker sounds: the name per engine, and the manner that engines share."""
+    """How a speaker sounds: for each engine the names of voices, best first, and the manner engines share.
 
-    espeak: str = "en-us"
-    piper: str = ""
+    A name that an engine cannot use gives way to the next one. `rate_wpm` is words a minute; `pitch` and
+    `energy` (loudness and liveliness) are 0 to 99 with 50 for neutral. `language` is what the voice speaks
+    (ISO 639).
+    """
+
+    espeak: tuple[str, ...] = ("en-us",)
+    piper: tuple[str, ...] = ()
+    coqui: tuple[str, ...] = ()
+    elevenlabs: tuple[str, ...] = ()
     rate_wpm: int = 170
     pitch: int = 50
+    energy: int = 50
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +74,15 @@ class Recogniser(Protocol):
 
 
 class Synthesiser(Protocol):
-    """Text to speech; thread-safe, shared models behind it. `remote`: see `Recogniser`."""
+    """Text to speech; thread-safe, shared models behind it. `remote`: see `Recogniser`.
+
+    An engine that `costs` is paid for what it speaks, and is only asked for what somebody will hear.
+    """
 
     engine: str
     model: str
     remote: bool
+    costs: bool
 
     def synthesise(self, text: str, voice: Voice) -> Speech:
         """Speaks one clause. Raises EngineFailed."""

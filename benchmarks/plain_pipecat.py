@@ -47,6 +47,7 @@ from agent import persona
 from agent.persona import Decision, Heard, PersonaState
 from agent.scenario import load_scenario
 from agent.speech import Recogniser, Synthesiser, Voice
+from benchmarks.scripted import ScriptedRecogniser, script
 from graphs.persona import PersonaGraph
 from graphs.wording import AuthoredWording
 from pipelines.engines.espeak import open_espeak
@@ -126,7 +127,7 @@ class PlainTTS(TTSService):
         yield TTSAudioRawFrame(speech.tobytes(), 8_000, 1, context_id=context_id)
 
     def _speak(self, text: str) -> np.ndarray:
-        return to_telephone(self._synthesiser.synthesise(text, self._voice)).samples
+        return to_telephone(self._synthesiser.synthesise(text, self._voice), self._voice.energy).samples
 
 
 def create_app(
@@ -193,14 +194,19 @@ def create_app(
     return app
 
 
-async def _serve(port: int, scenario: str) -> None:
+async def _serve(port: int, scenario: str, recogniser: str) -> None:
     from pipelines.engines.whisper import Whisper, WhisperOptions
 
     async with AsyncExitStack() as stack:
         workers = await stack.enter_async_context(open_workers(2))
         espeak = stack.enter_context(open_espeak())
-        whisper = Whisper(TRAINEE_MODEL, TRAINEE_MODEL.name, WhisperOptions())
-        app = create_app(CHECKOUT / "scenarios" / f"{scenario}.yaml", whisper, espeak, workers)
+        file = CHECKOUT / "scenarios" / f"{scenario}.yaml"
+        ear: Recogniser = (
+            ScriptedRecogniser(script(load_scenario(file), espeak))
+            if recogniser == "scripted"
+            else Whisper(TRAINEE_MODEL, TRAINEE_MODEL.name, WhisperOptions()).for_call("", ())
+        )
+        app = create_app(file, ear, espeak, workers)
         config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
         await uvicorn.Server(config).serve()
 
@@ -209,6 +215,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--scenario", default="cold-call")
+    arguments.add_argument("--recogniser", choices=("whisper", "scripted"), default="whisper")
     given = arguments.parse_args()
     logger.remove()
-    asyncio.run(_serve(given.port, given.scenario))
+    asyncio.run(_serve(given.port, given.scenario, given.recogniser))

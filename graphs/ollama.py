@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ import ollama
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_ollama import ChatOllama
 
+from agent.clauses import Clauses
 from agent.ear import SpokenWords
 from agent.errors import EngineFailed, EngineUnavailable
 from agent.prompt import Message, prompt
@@ -46,7 +47,7 @@ class EngineLate(EngineFailed):
 
 
 class EngineStalled(EngineFailed):
-    """The engine fell silent in the middle of a reply."""
+    """The engine fell silent in the middle of a reply, or words it more slowly than it is spoken."""
 
     code = "engine_stalled"
 
@@ -61,13 +62,13 @@ _CLIENT_ERRORS = (
     ollama.ResponseError,
     httpx.HTTPError,
     httpx.StreamError,
-    ConnectionError,
+    OSError,
+    RuntimeError,
     ValueError,
     # The client takes each line apart unguarded: a line of valid JSON that is no object ends in one of these.
     AttributeError,
-    KeyError,
+    LookupError,
     TypeError,
-    RecursionError,
 )
 
 
@@ -76,12 +77,15 @@ class Budgets:
     """How long a reply may take, in seconds.
 
     `first_word_s` counts from the request to the first word that can be spoken, loading of the model and
-    any thinking included; `stall_s` from one word to the next.
+    any thinking included; `first_clause_s` from the request to the first clause, because nothing is spoken
+    before; `pause_s` from when all clauses so far have been spoken to the next. What is said instead takes
+    no time, so that these, and half a second until a turn is over, are the silences that the trainee hears.
     """
 
     connect_s: float = 1.0
-    first_word_s: float = 2.5
-    stall_s: float = 4.0
+    first_word_s: float = 1.3
+    first_clause_s: float = 1.5
+    pause_s: float = 1.5
     turn_s: float = 15.0
 
 
@@ -96,6 +100,34 @@ class FoundModel:
     def wording(self) -> "OllamaWording":
         """Opens the wording; close it with `aclose`."""
         return OllamaWording(self.url, self.model)
+
+
+class _Deadlines:
+    """When the next words of a reply have to be there, on the clock `now_s`, which is at its beginning."""
+
+    def __init__(self, budgets: Budgets, now_s: Callable[[], float]) -> None:
+        self._budgets = budgets
+        self._now_s = now_s
+        self._start_s = now_s()
+        self._clauses = Clauses()
+        self._spoken_until_s: float | None = None
+        self._worded_s = self._start_s + budgets.first_word_s
+
+    @property
+    def next_s(self) -> float:
+        """When the next piece is due."""
+        return min(self._worded_s, self._start_s + self._budgets.turn_s)
+
+    def worded(self, piece: str) -> None:
+        """The reply goes on with `piece`."""
+        for clause in self._clauses.feed(piece):
+            since_s = max(self._spoken_until_s or 0.0, self._now_s())
+            self._spoken_until_s = since_s + len(clause) / _LETTERS_PER_S
+        self._worded_s = (
+            self._start_s + self._budgets.first_clause_s
+            if self._spoken_until_s is None
+            else self._spoken_until_s + self._budgets.pause_s
+        )
 
 
 class OllamaWording:
@@ -127,13 +159,12 @@ class OllamaWording:
             "temperature": temperature,
         }
         self._transport = httpx.AsyncHTTPTransport()
-        longest_s = max(self._budgets.first_word_s, self._budgets.stall_s)
         self._chat = ChatOllama(
             model=model,
             base_url=self._url,
             reasoning=False,
             keep_alive=-1,
-            client_kwargs={"timeout": httpx.Timeout(longest_s, connect=self._budgets.connect_s)},
+            client_kwargs={"timeout": httpx.Timeout(self._budgets.turn_s, connect=self._budgets.connect_s)},
             async_client_kwargs={"transport": self._transport},
         )
 
@@ -156,15 +187,13 @@ class OllamaWording:
 
     async def words(self, scenario: Scenario, decision: Decision) -> AsyncGenerator[str, None]:
         """Yields the model's reply word by word; see `graphs.wording.Wording.words`."""
-        now = asyncio.get_running_loop().time
         spoken = SpokenWords(scenario.persona.name)
-        end = now() + self._budgets.turn_s
-        deadline = now() + self._budgets.first_word_s
+        deadlines = _Deadlines(self._budgets, asyncio.get_running_loop().time)
         finished = False
         async with aclosing(self._stream(scenario, decision)) as chunks:
             while not (finished or spoken.done):
                 try:
-                    async with asyncio.timeout_at(min(deadline, end)):
+                    async with asyncio.timeout_at(deadlines.next_s):
                         chunk = await anext(chunks, None)
                 except TimeoutError as error:
                     raise self._too_slow(spoken) from error
@@ -175,7 +204,7 @@ class OllamaWording:
                 finished = bool(chunk.response_metadata.get("done"))
                 if piece := spoken.feed(chunk.text):
                     yield piece
-                    deadline = now() + self._budgets.stall_s
+                    deadlines.worded(piece)
         if rest := spoken.finish():
             yield rest
         if spoken.empty:
@@ -194,7 +223,7 @@ class OllamaWording:
                 f"{self.model} took more than {self._budgets.first_word_s:g} s to its first word",
                 hint="Load the model beforehand, or use a smaller one",
             )
-        return EngineStalled(f"{self.model} fell silent in the middle of a reply")
+        return EngineStalled(f"{self.model} words a reply more slowly than it is spoken")
 
 
 async def find_model(host: str, model: str, timeout_s: float) -> FoundModel:
@@ -254,6 +283,8 @@ async def _models(url: str, timeout_s: float) -> list[ollama.ListResponse.Model]
         raise EngineUnavailable(failure.message, hint=f"Is it Ollama that runs at {url}?") from error
 
 
+_LETTERS_PER_S = 16.0
+"""Of a voice at 170 words a minute."""
 _PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[a-z0-9._:%-]+")
 _START_IT = "Start it with 'ollama serve', or set OLLAMA_HOST to where it runs"
@@ -274,7 +305,7 @@ def _full_name(model: str) -> str:
 def _failure(error: Exception, host: str, model: str) -> EngineFailed | EngineUnavailable:
     if isinstance(error, ollama.ResponseError):
         return _refusal(error, host, model)
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | ConnectionError):
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | OSError):
         return EngineUnreachable(f"nothing answers at {host}", hint=_START_IT)
     if isinstance(error, httpx.TimeoutException):
         return EngineStalled(f"{host} fell silent")

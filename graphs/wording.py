@@ -1,10 +1,12 @@
 """Who puts a decision into words: a model, the scenario's authored lines, and the ladder between them."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Protocol
 
+from agent.breaker import CIRCUIT_OPEN, Breaker
 from agent.errors import ConfigError, EngineError, EngineUnavailable
 from agent.ladder import Chosen
 from agent.persona import conveyed
@@ -14,7 +16,6 @@ from agent.steering import Decision
 OnBroke = Callable[[str, str, str], None]
 """Called with (engine, error code, the rung that takes over) when an engine breaks in mid-call."""
 
-FAILURES_IN_A_ROW = 3
 _SENTENCE_END = re.compile(r"[.?!\u2026]['\u2019]?\s*$")
 
 
@@ -55,15 +56,17 @@ class FallbackWording:
     """One call's wording: `first` as long as it works, `then` for whatever `first` fails to say.
 
     Where `first` breaks after it began to speak, the sentence is left hanging and `then` says the line
-    afresh, as people do, unless what was said got everything across already. After three failures in a row
-    `first` is not asked again in this call. `on_broke` is told of each failure.
+    afresh, as people do, unless what was said got everything across already. `breaker` is what all calls
+    know of `first`: while it is open, `first` is not asked and nobody waits for it. `on_broke` is told of
+    each failure, and once that `first` is not asked.
     """
 
-    def __init__(self, first: Wording, then: Wording, on_broke: OnBroke) -> None:
+    def __init__(self, first: Wording, then: Wording, on_broke: OnBroke, breaker: Breaker) -> None:
         self._first = first
         self._then = then
         self._on_broke = on_broke
-        self._failures = 0
+        self._breaker = breaker
+        self._told_of_circuit = False
 
     @property
     def engine(self) -> str:
@@ -77,22 +80,22 @@ class FallbackWording:
 
     @property
     def _current(self) -> Wording:
-        return self._first if self._failures < FAILURES_IN_A_ROW else self._then
+        return self._then if self._breaker.is_open(_now_s()) else self._first
 
     async def words(self, scenario: Scenario, decision: Decision) -> AsyncGenerator[str, None]:
         """Yields the reply of whichever rung can give it; see `Wording.words`."""
         said = ""
-        if self._current is self._first:
+        if self._may_ask_first():
             try:
                 async with aclosing(self._first.words(scenario, decision)) as pieces:
                     async for piece in pieces:
                         said += piece
                         yield piece
             except EngineError as error:
-                self._failures += 1
+                self._breaker.failed(_now_s())
                 self._on_broke(self._first.engine, error.code, self._then.engine)
             else:
-                self._failures = 0
+                self._breaker.worked()
                 return
         if said and conveyed(decision, said):
             if not _SENTENCE_END.search(said):
@@ -104,12 +107,23 @@ class FallbackWording:
             async for piece in pieces:
                 yield piece
 
+    def _may_ask_first(self) -> bool:
+        if self._breaker.admits(_now_s()):
+            return True
+        if not self._told_of_circuit:
+            self._told_of_circuit = True
+            self._on_broke(self._first.engine, CIRCUIT_OPEN, self._then.engine)
+        return False
 
-def for_call(wording: Wording, on_broke: OnBroke) -> Wording:
-    """Returns the wording of one call: with authored lines to fall back on, if it can fail at all."""
+
+def for_call(wording: Wording, on_broke: OnBroke, breaker: Breaker | None = None) -> Wording:
+    """Returns the wording of one call: with authored lines to fall back on, if it can fail at all.
+
+    `breaker` is the one that all calls share for this wording; without one the call has its own.
+    """
     if isinstance(wording, AuthoredWording):
         return wording
-    return FallbackWording(wording, AuthoredWording(), on_broke)
+    return FallbackWording(wording, AuthoredWording(), on_broke, breaker or Breaker())
 
 
 async def choose_wording(engine: str, host: str, model: str, timeout_s: float = 3.0) -> Chosen[Wording]:
@@ -163,3 +177,7 @@ async def open_wording(
 def _authored(passed_over: tuple[tuple[str, str], ...]) -> Chosen[Wording]:
     reason = "every line is in the scenario"
     return Chosen("wording", AuthoredWording(), "authored", "", reason, passed_over)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -10,7 +10,6 @@ import numpy as np
 import structlog
 from fastapi import WebSocket
 from numpy.typing import NDArray
-from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
@@ -20,7 +19,8 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMUserAggregatorParams,
     UserTurnStoppedMessage,
 )
-from pipecat.turns.user_start import VADUserTurnStartStrategy
+from pipecat.services.stt_service import STTService
+from pipecat.turns.user_start import ExternalUserTurnStartStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
@@ -29,22 +29,24 @@ from agent.conversation import Conversation
 from agent.events import Event, TraineeSilent
 from agent.persona import Ending, PersonaState
 from agent.playback import HeardReply, Playback
-from agent.speech import RECOGNISER_RATE_HZ, Recogniser, Synthesiser
+from agent.speech import RECOGNISER_RATE_HZ
+from agent.turn_end import TurnTiming
 from audio import ulaw
 from audio.recorder import Recorder, Track
 from graphs.persona import PersonaGraph
-from pipelines.engines.workers import Workers
+from pipelines.along import ServiceWords
+from pipelines.engines.rungs import CallRecogniser, CallSynthesiser
 from pipelines.line import Line
-from pipelines.persona import CueFrame, Occasion, PersonaProcessor, Role
-from pipelines.speech_to_text import Ear
+from pipelines.listening import Listener
+from pipelines.persona import CueFrame, PersonaProcessor
+from pipelines.role import Occasion, Role
 from pipelines.text_to_speech import Mouth
 from pipelines.transport import LEAD_MS, CarrierTransport
-from pipelines.turns import SharedSmartTurn, SharedVAD, TurnEndStrategy, TurnModels
+from pipelines.turn_end import TurnEndStrategy
+from pipelines.turns import SmartTurn, TurnModels, VoiceDetector
 from telephony.media_stream import MediaStream
 
 _TICK_S: Final = 0.1
-_SPEECH_CONFIDENCE: Final = 0.6
-"""Silero's own probability. With no threshold of loudness beside it, onsets are found 0.1 to 0.3 s sooner."""
 _WATCHDOG_S: Final = 10.0
 _UNDERSTOOD_WITHIN_S: Final = 8.0
 _LAST_WORDS_S: Final = 15.0
@@ -55,11 +57,13 @@ _TRACKS: Final = {Speaker.TRAINEE: Track.TRAINEE, Speaker.PERSONA: Track.PERSONA
 
 @dataclass(frozen=True, slots=True)
 class TurnTaking:
-    """How turns begin and end. `longest_wait_ms`: silence beyond the VAD's that ends any turn."""
+    """How turns begin and end, and what happens when none does.
 
-    vad_start_ms: int = 100
-    vad_stop_ms: int = 200
-    longest_wait_ms: int = 700
+    `speculate` has the persona's answer begun while the trainee's turn may not be over.
+    """
+
+    timing: TurnTiming = TurnTiming()
+    speculate: bool = True
     idle_ms: int = 8_000
     idle_prompts: int = 2
     max_call_s: int = 900
@@ -67,13 +71,17 @@ class TurnTaking:
 
 @dataclass(frozen=True, slots=True)
 class CallEngines:
-    """What a call needs of the process that holds it; all of it shared or cheap."""
+    """What a call needs of the process that holds it; all of it shared or cheap.
 
-    recogniser: Recogniser
-    synthesiser: Synthesiser
+    `streaming` is a service of this call alone, which listens along and understands better than the
+    recogniser, as long as it is there.
+    """
+
+    recogniser: CallRecogniser
+    synthesiser: CallSynthesiser
     graph: PersonaGraph
     turn_models: TurnModels
-    workers: Workers
+    streaming: STTService | None = None
 
 
 class RecordingSink(Protocol):
@@ -170,30 +178,35 @@ class Call:
 
     def _build(self, transport: CarrierTransport, engines: CallEngines) -> PipelineWorker:
         clock: dict[str, Any] = {"at_ms": lambda: self._line.at_ms}
-        ear = Ear(
-            engines.recogniser,
-            engines.workers,
-            conversation=self._conversation,
-            **clock,
+        mouth = Mouth(
+            engines.synthesiser,
+            engines.graph.scenario,
+            playback=self._playback,
+            on_failure=lambda: self._end(EndReason.FAILED),
         )
         self._persona = PersonaProcessor(
             self._role,
             conversation=self._conversation,
             playback=self._playback,
+            prepare=mouth.prepare,
             settle=self._line.settle,
             emit=self._emit,
             **clock,
         )
-        mouth = Mouth(
-            engines.synthesiser,
-            engines.graph.scenario.persona.voice,
-            engines.workers,
-            playback=self._playback,
-            on_failure=lambda: self._end(EndReason.FAILED),
+        listener = Listener(
+            engines.recogniser,
+            VoiceDetector(engines.turn_models),
+            SmartTurn(engines.turn_models),
+            timing=self._turn_taking.timing,
+            speculate=self._turn_taking.speculate,
+            along=ServiceWords(engines.streaming) if engines.streaming else None,
+            conversation=self._conversation,
+            emit=self._emit,
+            persona_audible=lambda: self._playback.speaking,
+            **clock,
         )
-        turns = self._turns(engines.turn_models)
         worker = PipelineWorker(
-            Pipeline([transport.input(), ear, turns, self._persona, mouth, transport.output()]),
+            Pipeline([transport.input(), listener, self._turns(), self._persona, mouth, transport.output()]),
             params=PipelineParams(
                 audio_in_sample_rate=RECOGNISER_RATE_HZ, audio_out_sample_rate=ulaw.RATE_HZ
             ),
@@ -218,30 +231,15 @@ class Call:
         transport.add_event_handler("on_client_disconnected", disconnected)
         return worker
 
-    def _turns(self, models: TurnModels) -> LLMUserAggregator:
-        timing = self._turn_taking
-        vad = SharedVAD(
-            models,
-            VADParams(
-                confidence=_SPEECH_CONFIDENCE,
-                start_secs=timing.vad_start_ms / 1_000,
-                stop_secs=timing.vad_stop_ms / 1_000,
-                min_volume=0.0,
-            ),
-        )
-        stop = TurnEndStrategy(
-            SharedSmartTurn(models),
-            longest_wait_ms=timing.longest_wait_ms,
-            conversation=self._conversation,
-            at_ms=lambda: self._line.at_ms,
-        )
+    def _turns(self) -> LLMUserAggregator:
         turns = LLMUserAggregator(
             LLMContext(),
             params=LLMUserAggregatorParams(
-                vad_analyzer=vad,
-                user_turn_strategies=UserTurnStrategies(start=[VADUserTurnStartStrategy()], stop=[stop]),
+                user_turn_strategies=UserTurnStrategies(
+                    start=[ExternalUserTurnStartStrategy()], stop=[TurnEndStrategy()]
+                ),
                 user_turn_stop_timeout=_UNDERSTOOD_WITHIN_S,
-                user_idle_timeout=(timing.idle_ms + LEAD_MS) / 1_000,
+                user_idle_timeout=(self._turn_taking.idle_ms + LEAD_MS) / 1_000,
                 audio_idle_timeout=0,  # a network that stalls in mid-word ends no turn
                 empty_user_turn=None,
             ),

@@ -1,14 +1,14 @@
 """The persona in the pipeline: the trainee's turns in, clauses to be spoken out."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     ControlFrame,
+    EagerEndOfTurnCancelFrame,
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
@@ -21,28 +21,15 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
-from agent import persona
-from agent.call import EndReason
+from agent.backchannel import leaves_the_floor
 from agent.clauses import Clauses
 from agent.conversation import Conversation
-from agent.events import Event, PersonaDecided
-from agent.persona import Cue, Decision, Ending, Heard, PersonaState
-from agent.playback import HeardReply, Playback
-from agent.steering import STOP_ENDING
-from graphs.persona import PersonaGraph
-
-
-class Occasion(StrEnum):
-    """When the persona speaks without being spoken to."""
-
-    OPENING = "opening"
-    SILENCE = "silence"
-    CUT_OFF = "cut_off"
-    GONE = "gone"
-    TIME_UP = "time_up"
-
-
-_LAST: Final = {Occasion.GONE: EndReason.TRAINEE_SILENT, Occasion.TIME_UP: EndReason.TIME_LIMIT}
+from agent.events import Event, PersonaDecided, PersonaResumed
+from agent.memory import Heard
+from agent.playback import Playback
+from agent.steering import Decision
+from pipelines.draft import Draft, Prepare
+from pipelines.role import Occasion, Role
 
 
 @dataclass
@@ -53,62 +40,20 @@ class CueFrame(ControlFrame):
     prompt: int = 1
 
 
-class Role:
-    """The persona of one call: its state, and the reply that is on its way.
+@dataclass
+class MoodFrame(ControlFrame):
+    """What the persona says from here on is coloured by these emotions, 0 to 1 by name."""
 
-    What a reply discloses and how it ends the call takes effect when the trainee has heard it, not before.
-    """
-
-    def __init__(self, graph: PersonaGraph, state: PersonaState) -> None:
-        self._graph = graph
-        self.state = state
-        self.ending: Ending | None = None
-        self._pending: Decision | Cue | None = None
-        self._occasion: Occasion | None = None
-
-    def cue(self, occasion: Occasion, prompt: int) -> str:
-        """Returns the line for `occasion`."""
-        scenario = self._graph.scenario
-        match occasion:
-            case Occasion.SILENCE:
-                cue = persona.silence(scenario, self.state, prompt)
-            case Occasion.OPENING:
-                cue = persona.opening(scenario, self.state)
-            case Occasion.CUT_OFF:
-                cue = persona.cut_off(scenario, self.state)
-            case Occasion.GONE:
-                cue = persona.gone(scenario, self.state)
-            case Occasion.TIME_UP:
-                cue = persona.time_up(scenario, self.state)
-        self._pending, self._occasion = cue, occasion
-        return cue.text
-
-    async def answer(self, heard: Heard) -> AsyncGenerator[Decision | str, None]:
-        """Yields the decision, then the answer in pieces as it is worded."""
-        async with aclosing(self._graph.reply(self.state, heard)) as reply:
-            async for item in reply:
-                if isinstance(item, Decision):
-                    self._pending = item
-                yield item
-
-    def heard(self, reply: HeardReply) -> EndReason | None:
-        """The reply is over: remembers what was heard. Returns why the call is over, if it was the last."""
-        pending, self._pending = self._pending, None
-        occasion, self._occasion = self._occasion, None
-        if pending is None:
-            return None
-        self.state = persona.remember(pending, reply.text, reply.complete)
-        if isinstance(pending, Decision) and self.state.ended:
-            self.ending = pending.ending
-            return EndReason.STOP_WORD if self.state.ended == STOP_ENDING else EndReason.PERSONA_ENDED
-        return _LAST.get(occasion) if occasion and reply.complete else None
+    emotions: dict[str, float]
 
 
 class PersonaProcessor(FrameProcessor):
     """Answers each finished turn of the trainee through the persona graph, clause by clause.
 
-    An interruption cancels it, and closing the graph's stream cancels the model behind it. It is none of
-    Pipecat's LLMServices: these import a cloud provider's client and keep a context of their own.
+    A turn that may be over is answered in a draft, which becomes the answer if the turn ends with the same
+    words, and is thrown away otherwise. An interruption cancels both, and with them the model behind them.
+    It is none of Pipecat's LLMServices: these import a cloud provider's client and keep a context of their
+    own.
     """
 
     def __init__(
@@ -117,6 +62,7 @@ class PersonaProcessor(FrameProcessor):
         *,
         conversation: Conversation,
         playback: Playback,
+        prepare: Prepare,
         settle: Callable[[], None],
         emit: Callable[[Event], None],
         at_ms: Callable[[], int],
@@ -125,29 +71,47 @@ class PersonaProcessor(FrameProcessor):
         self._role = role
         self._conversation = conversation
         self._playback = playback
+        self._prepare = prepare
         self._settle = settle
         self._emit = emit
         self._at_ms = at_ms
         self._trainee_speaking = False
+        self._draft: tuple[Draft, asyncio.Task[None]] | None = None
         self.interrupted = False
+
+    async def cleanup(self) -> None:
+        """Stops drafting."""
+        await self._throw_away()
+        await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Speaks on a finished turn or a cue. The trainee's audio has no reader further on and ends here."""
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame):
-            await self._answer(frame)
+            await (self._begin_draft(frame) if frame.speculation else self._answer(frame))
         elif isinstance(frame, CueFrame):
-            if self._has_the_floor(frame.occasion):
-                self._settle()
-                await self._speak(_pieces(self._role.cue(frame.occasion, frame.prompt)))
+            await self._cue(frame)
         elif isinstance(frame, InputAudioRawFrame):
             return
         else:
             if isinstance(frame, InterruptionFrame):
                 self.interrupted = self._playback.speaking
+                await self._throw_away()
+            elif isinstance(frame, EagerEndOfTurnCancelFrame):
+                await self._throw_away()
             elif isinstance(frame, (UserStartedSpeakingFrame, UserStoppedSpeakingFrame)):
                 self._trainee_speaking = isinstance(frame, UserStartedSpeakingFrame)
             await self.push_frame(frame, direction)
+
+    async def _cue(self, frame: CueFrame) -> None:
+        if not self._has_the_floor(frame.occasion):
+            return
+        self._settle()
+        cut, self.interrupted = self.interrupted, False
+        if cut and frame.occasion is Occasion.CUT_OFF and (rest := self._role.take_up()):
+            await self._resume(rest)
+        else:
+            await self._speak(_pieces(self._role.cue(frame.occasion, frame.prompt)))
 
     def _has_the_floor(self, occasion: Occasion) -> bool:
         """Whether nobody has begun to speak since the cue was given; what was cut off may still be open."""
@@ -157,18 +121,49 @@ class PersonaProcessor(FrameProcessor):
             return False
         return occasion is Occasion.CUT_OFF or not self._playback.speaking
 
+    async def _begin_draft(self, frame: LLMContextFrame) -> None:
+        await self._throw_away()
+        self._settle()
+        text = _text(frame)
+        if self._wants_more(text):
+            return
+        heard = self._role.whole(Heard(text, self._conversation.confidence, self.interrupted))
+        draft = Draft(heard, self._role.state, self._role.reply(heard), self._prepare)
+        self._draft = draft, self.create_task(draft.word(), "drafting an answer")
+
+    async def _throw_away(self) -> None:
+        drafted, self._draft = self._draft, None
+        if drafted is not None:
+            await self.cancel_task(drafted[1])
+
     async def _answer(self, frame: LLMContextFrame) -> None:
-        # More than one message: an interruption overtook the turn before this one.
-        said = [message["content"] for message in frame.context.get_messages() if isinstance(message, dict)]
-        text = " ".join(str(each) for each in said)
+        text = _text(frame)
         frame.context.set_messages([])
         self._settle()
         turn = self._conversation.trainee_finished(text, self._at_ms())
-        heard = Heard(text, turn.confidence if turn else None, self.interrupted)
+        if self._wants_more(text) and (rest := self._role.take_up()):
+            self.interrupted = False
+            await self._resume(rest)
+            return
+        heard = self._role.whole(Heard(text, turn.confidence if turn else None, self.interrupted))
         self.interrupted = False
-        await self._speak(self._role.answer(heard))
+        drafted = self._draft[0] if self._draft else None
+        if drafted is not None and drafted.heard == heard and drafted.state is self._role.state:
+            await self._speak(drafted.items(), heard)
+        else:
+            await self._throw_away()
+            await self._speak(self._role.reply(heard), heard)
 
-    async def _speak(self, reply: AsyncGenerator[Decision | str, None]) -> None:
+    def _wants_more(self, text: str) -> bool:
+        """Whether the trainee, who spoke over the persona, only meant to say that they are listening."""
+        rest = self._role.left_unsaid
+        return self.interrupted and bool(rest) and leaves_the_floor(text, rest)
+
+    async def _resume(self, rest: str) -> None:
+        self._emit(PersonaResumed(self._at_ms()))
+        await self._speak(_pieces(rest))
+
+    async def _speak(self, reply: AsyncGenerator[Decision | str, None], heard: Heard | None = None) -> None:
         clauses = Clauses()
         self._playback.begin()
         await self.push_frame(LLMFullResponseStartFrame())
@@ -176,20 +171,25 @@ class PersonaProcessor(FrameProcessor):
             async with aclosing(reply):
                 async for item in reply:
                     if isinstance(item, Decision):
-                        self._decided(item)
+                        assert heard is not None, "a decision answers something"
+                        await self._decided(item, heard)
                         continue
                     for clause in clauses.feed(item):
                         await self._say(clause)
             for clause in clauses.rest():
                 await self._say(clause)
         finally:
+            await self._throw_away()
             await self.push_frame(LLMFullResponseEndFrame())
 
     async def _say(self, clause: str) -> None:
         self._conversation.first_clause(self._at_ms())
+        self._role.says(clause)
         await self.push_frame(AggregatedTextFrame(clause, TextType.SENTENCE))
 
-    def _decided(self, decision: Decision) -> None:
+    async def _decided(self, decision: Decision, heard: Heard) -> None:
+        self._role.decided(decision, heard)
+        await self.push_frame(MoodFrame(dict(decision.emotions)))
         self._emit(
             PersonaDecided(
                 move=decision.move,
@@ -201,6 +201,12 @@ class PersonaProcessor(FrameProcessor):
                 at_ms=self._at_ms(),
             )
         )
+
+
+def _text(frame: LLMContextFrame) -> str:
+    # More than one message: an interruption overtook the turn before this one.
+    said = [message["content"] for message in frame.context.get_messages() if isinstance(message, dict)]
+    return " ".join(str(each) for each in said)
 
 
 async def _pieces(line: str) -> AsyncGenerator[Decision | str, None]:

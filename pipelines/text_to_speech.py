@@ -1,18 +1,21 @@
-"""The persona's clauses as telephone speech, through an engine shared by all calls."""
+"""The persona's clauses as telephone speech, through engines shared by all calls."""
 
 from collections.abc import AsyncGenerator, Callable
 
 import numpy as np
 from pipecat.frames.frames import Frame, TTSAudioRawFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 
 from agent.errors import EngineError
+from agent.manner import manner
 from agent.playback import Playback
-from agent.speech import Speech, Synthesiser, Voice
+from agent.scenario import Scenario
+from agent.steering import Decision
 from audio import ulaw
-from pipelines.engines.telephone import to_telephone
-from pipelines.engines.workers import Workers
+from pipelines.engines.rungs import CallSynthesiser
+from pipelines.persona import MoodFrame
 from pipelines.transport import CHUNK_MS
 
 _CHUNK_SAMPLES = CHUNK_MS * ulaw.RATE_HZ // 1_000
@@ -28,9 +31,8 @@ class Mouth(TTSService):
 
     def __init__(
         self,
-        synthesiser: Synthesiser,
-        voice: Voice,
-        workers: Workers,
+        synthesiser: CallSynthesiser,
+        scenario: Scenario,
         *,
         playback: Playback,
         on_failure: Callable[[], None],
@@ -42,15 +44,21 @@ class Mouth(TTSService):
             settings=TTSSettings(model=synthesiser.model, voice=None, language=None),
         )
         self._synthesiser = synthesiser
-        self._voice = voice
-        self._workers = workers
+        self._scenario = scenario
+        self._manner = manner(scenario, {name: felt.start for name, felt in scenario.emotions.items()})
         self._playback = playback
         self._on_failure = on_failure
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Besides what a TTSService does: what follows is spoken in the mood that a frame names."""
+        if isinstance(frame, MoodFrame):
+            self._manner = manner(self._scenario, frame.emotions)
+        await super().process_frame(frame, direction)
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speaks one clause; 16-bit mono PCM at 8 kHz."""
         try:
-            speech = await self._workers.run(self._speak, text)
+            speech = await self._synthesiser.speak(text, self._manner)
         except EngineError:
             self._on_failure()
             return
@@ -59,5 +67,6 @@ class Mouth(TTSService):
         self._playback.script(speech.words, len(samples))
         yield TTSAudioRawFrame(samples.tobytes(), ulaw.RATE_HZ, 1, context_id=context_id)
 
-    def _speak(self, text: str) -> Speech:
-        return to_telephone(self._synthesiser.synthesise(text, self._voice))
+    async def prepare(self, decision: Decision, clause: str) -> None:
+        """Has a clause that may be spoken soon made ready, in the mood of its decision."""
+        await self._synthesiser.prepare(clause, manner(self._scenario, decision.emotions))

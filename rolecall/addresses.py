@@ -43,6 +43,16 @@ def ollama_url(host: str) -> str:
     return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{port}{parts.path.rstrip('/')}"
 
 
+def service_url(url: str) -> str:
+    """`http[s]://host[:port][/path]` of a server beside this one; "" for none."""
+    if not url:
+        return ""
+    parts = _split(url)
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must be an address without user, query and fragment")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
 def begins_with(*schemes: str) -> Callable[[SecretStr], SecretStr]:
     """Checks an address that may hold a password."""
 

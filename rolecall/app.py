@@ -47,8 +47,9 @@ class Services:
         live, database = await asyncio.gather(_probe_live(self.live), _probe_database(self.database))
         active, most = self.desk.active_calls, self.settings.server.max_calls
         return {
-            "ready": live == "ok" and active < most,
+            "ready": live == "ok" and active < most and not self.engines.behind,
             "calls": {"active": active, "most": most},
+            "engines_behind": self.engines.behind,
             "database": database,
             "live_state": live,
             "records_waiting": self.book.behind,
@@ -102,6 +103,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             book.note_scenario(scenario.id, scenario.version, scenario.title, content)
         recordings = stack.enter_context(open_recordings(settings.home / "recordings"))
         metrics = Metrics()
+        engines.watch(metrics)
         desk = Desk(
             settings,
             scenarios,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 scenarios = typer.Typer(no_args_is_help=True)
 app.add_typer(scenarios, name="scenarios", help="What can be rehearsed here.")
+models = typer.Typer(no_args_is_help=True)
+app.add_typer(models, name="models", help="What understands, words and speaks here.")
 
 INTERRUPTED = 130
 
@@ -215,6 +217,35 @@ def migrate(ctx: typer.Context) -> None:
     make_home(settings)
     migrate_database(settings.database_url.get_secret_value())
     typer.echo("The database has the newest schema.")
+
+
+@models.command("list")
+def list_models(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Show which engines and models can be used here, and why the others cannot."""
+    settings = _begin(ctx)
+    from rolecall.models import run_list
+
+    raise typer.Exit(run_list(settings, as_json=as_json))
+
+
+@models.command("pull")
+def pull_models(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Default: what the configuration needs and lacks."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that the configuration could make use of.")
+    ] = False,
+) -> None:
+    """Download models; interrupted, it goes on next time from where it was."""
+    if names and everything:
+        raise typer.BadParameter("Names and --all exclude each other", ctx=ctx)
+    settings = _begin(ctx)
+    from rolecall.model_pull import run_pull
+
+    raise typer.Exit(run_pull(settings, names or (), everything=everything))
 
 
 @scenarios.command("list")

@@ -14,8 +14,18 @@ from fastapi import WebSocket
 from agent import persona
 from agent.call import EndReason, Speaker
 from agent.errors import StoreError, TokenError
-from agent.events import CallEnded, CallStarted, EngineBroke, Event, MessageRefused, Part, TurnTaken
+from agent.events import (
+    CallEnded,
+    CallStarted,
+    EngineBroke,
+    Event,
+    MessageRefused,
+    Part,
+    TraineeSaying,
+    TurnTaken,
+)
 from agent.scenario import Scenario
+from agent.turn_end import TurnTiming
 from db.book import Book
 from db.live import Live
 from db.models import new_id
@@ -23,7 +33,7 @@ from db.recordings import Recordings
 from pipelines.call import Call, CallResult, TurnTaking
 from rolecall.engines import Engines
 from rolecall.metrics import Metrics
-from rolecall.settings import Settings
+from rolecall.settings import Settings, Turns
 from telephony.front_desk import (
     Admission,
     Apologise,
@@ -88,6 +98,8 @@ class Desk:
         """Takes a call if a line is free and the call has not had its stream yet."""
         if await self._live.seen(_streamed(call.call_sid)):
             return Refuse("", "had_its_stream")
+        if self._engines.behind:
+            return Refuse(_ALL_BUSY, "engines_behind")
         if not self._reserve(call.call_sid):
             return Refuse(_ALL_BUSY, "all_lines_busy")
         scenario_id = self._settings.scenarios.default
@@ -179,7 +191,6 @@ class Desk:
         for rung in self._engines.rungs:
             emit(rung.event())
         recording = self._recordings.create(call_id, 8_000) if self._settings.recording.enabled else None
-        turns = self._settings.turns
 
         async def over(reason: EndReason) -> None:
             if reason in _NOT_ON_PURPOSE:
@@ -198,14 +209,7 @@ class Desk:
                 stream,
                 state=persona.begin(scenario, seed),
                 engines=await self._engines.for_call(scenario, broke),
-                turn_taking=TurnTaking(
-                    vad_start_ms=turns.vad_start_ms,
-                    vad_stop_ms=turns.vad_stop_ms,
-                    longest_wait_ms=turns.longest_wait_ms,
-                    idle_ms=turns.idle_ms,
-                    idle_prompts=turns.idle_prompts,
-                    max_call_s=turns.max_call_s,
-                ),
+                turn_taking=_turn_taking(self._settings.turns),
                 emit=emit,
                 recording=recording,
                 over=over,
@@ -217,7 +221,8 @@ class Desk:
 
     def _emitter(self, call_id: UUID) -> Callable[[Event], None]:
         def emit(event: Event) -> None:
-            self._book.note(call_id, event)
+            if not isinstance(event, TraineeSaying):
+                self._book.note(call_id, event)
             self._count(event)
 
         return emit
@@ -237,6 +242,17 @@ class Desk:
                 self._metrics.calls.labels(reason).inc()
                 self._metrics.messages_refused.inc(counters.get("messages_refused", 0))
                 log.info("call_ended", reason=reason, duration_ms=event.at_ms)
+
+
+def _turn_taking(turns: Turns) -> TurnTaking:
+    timing = TurnTiming(
+        start_ms=turns.start_ms,
+        barge_in_ms=turns.barge_in_ms,
+        eager_ms=turns.eager_ms,
+        shortest_ms=turns.shortest_ms,
+        longest_ms=turns.longest_ms,
+    )
+    return TurnTaking(timing, turns.speculate, turns.idle_ms, turns.idle_prompts, turns.max_call_s)
 
 
 def _streamed(call_sid: str) -> str:

@@ -3,33 +3,53 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
+import structlog
 
+from agent.breaker import Breakers
+from agent.errors import EngineFailed
 from agent.events import Part
 from agent.ladder import Chosen
+from agent.manner import manner
+from agent.phrases import frequent_phrases
 from agent.scenario import Scenario
-from agent.speech import Recogniser, Synthesiser
+from agent.speech import Recogniser, Speech, Synthesiser, Voice
 from audio.resample import Upsampler
 from graphs.persona import PersonaGraph
 from graphs.wording import Wording, for_call, open_wording
 from pipelines.call import CallEngines
-from pipelines.engines.fallback import FallbackRecogniser, FallbackSynthesiser
+from pipelines.engines.handover import Pools
 from pipelines.engines.ladder import (
     Recognisers,
+    StreamingSettings,
     choose_recogniser,
     choose_synthesiser,
     recognisers_below,
+    recognisers_for,
     synthesisers_below,
+    synthesisers_for,
 )
+from pipelines.engines.phrases import PhraseKey, Phrases
+from pipelines.engines.rungs import CallRecogniser, CallSynthesiser
+from pipelines.engines.services import streaming_service
 from pipelines.engines.telephone import to_telephone
-from pipelines.engines.workers import Workers, open_workers
+from pipelines.engines.workers import open_workers
 from pipelines.turns import TurnModels, load_turn_models
-from rolecall.engine_settings import SPEECH_THREADS, recogniser_settings, synthesiser_settings
+from rolecall.engine_settings import (
+    REMOTE_THREADS,
+    SPEECH_THREADS,
+    recogniser_settings,
+    streaming_settings,
+    synthesiser_settings,
+)
+from rolecall.metrics import Metrics
 from rolecall.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 OnBroke = Callable[[Part, str, str, str], None]
 """Called with (part, engine, error code, the rung that takes over) when an engine breaks in mid-call."""
@@ -45,40 +65,90 @@ class Engines:
     other_recognisers: Sequence[Recognisers]
     other_synthesisers: Sequence[Synthesiser]
     turn_models: TurnModels
-    workers: Workers
+    pools: Pools
+    phrases: Phrases
     graphs: Mapping[str, PersonaGraph]
+    streaming: StreamingSettings | None = None
+    hearing: Breakers = field(default_factory=Breakers)
+    speaking: Breakers = field(default_factory=Breakers)
+    breakers_of_wording: Breakers = field(default_factory=Breakers)
 
     @property
     def rungs(self) -> Sequence[Chosen[Any]]:
         """The rung in use of each ladder, and why."""
         return (self.recognisers, self.wording, self.synthesiser)
 
+    @property
+    def behind(self) -> bool:
+        """Whether the engines can't keep up with the calls that there are, let alone with another."""
+        return self.pools.local.behind or self.pools.remote.behind
+
+    def watch(self, metrics: Metrics) -> None:
+        """Has the engines' queues and the cache of phrases measured."""
+        for name, workers in (("local", self.pools.local), ("remote", self.pools.remote)):
+            workers.on_wait = metrics.engine_wait_s.labels(name).observe
+            metrics.engine_queue.labels(name).set_function(partial(getattr, workers, "depth"))
+        metrics.phrases_cached_bytes.set_function(lambda: self.phrases.size_bytes)
+
     async def for_call(self, scenario: Scenario, on_broke: OnBroke) -> CallEngines:
-        """One call's engines, with what each hands over to when it breaks."""
-        recognisers = await self.workers.run(self._recognisers, scenario)
+        """One call's engines, with what each hands over to when it breaks. Raises EngineUnavailable."""
+        caller = object()
+        wording, streaming = self.wording.engine, self.streaming
         return CallEngines(
-            recogniser=FallbackRecogniser(recognisers, partial(on_broke, "speech_to_text")),
-            synthesiser=FallbackSynthesiser(
-                [self.synthesiser.engine, *self.other_synthesisers], partial(on_broke, "text_to_speech")
+            recogniser=CallRecogniser(
+                await self.pools.local.run(self._recognisers, scenario),
+                pools=self.pools,
+                breakers=self.hearing,
+                on_broke=partial(on_broke, "speech_to_text"),
+                caller=caller,
+            ),
+            synthesiser=CallSynthesiser(
+                self._synthesisers(scenario),
+                pools=self.pools,
+                breakers=self.speaking,
+                on_broke=partial(on_broke, "text_to_speech"),
+                phrases=self.phrases,
+                caller=caller,
             ),
             graph=self.graphs[scenario.id].with_wording(
-                for_call(self.wording.engine, partial(on_broke, "wording"))
+                for_call(wording, partial(on_broke, "wording"), self.breakers_of_wording.of(wording.engine))
             ),
             turn_models=self.turn_models,
-            workers=self.workers,
+            streaming=streaming and streaming_service(streaming, scenario.spoken_languages),
         )
 
     def warm_up(self, scenario: Scenario) -> None:
-        """Speaks and understands once, so that no caller waits for what engines load at their first work."""
-        speech = to_telephone(self.synthesiser.engine.synthesise(scenario.opening[0], scenario.persona.voice))
+        """Speaks and understands once, so that no caller waits for what engines load at their first work.
+
+        What the persona says in every call is synthesised here, by the best engine that costs nothing.
+        """
+        voice = manner(scenario, {name: emotion.start for name, emotion in scenario.emotions.items()})
+        for engine in self._synthesisers(scenario):
+            if engine.costs:
+                continue
+            try:
+                speech = self._speak_ahead(engine, scenario, voice)
+                break
+            except EngineFailed as error:
+                log.warning("not_spoken_ahead", engine=engine.engine, reason=str(error))
+        else:
+            return
         audio = Upsampler().process(speech.samples).astype(np.float32) / np.float32(32_768)
         for recogniser in self._recognisers(scenario):
-            recogniser.recognise(audio)
+            if not recogniser.remote:
+                recogniser.recognise(audio)
+
+    def _speak_ahead(self, engine: Synthesiser, scenario: Scenario, voice: Voice) -> Speech:
+        for phrase in frequent_phrases(scenario):
+            speech = to_telephone(engine.synthesise(phrase, voice), voice.energy)
+            self.phrases.put(PhraseKey(engine.engine, engine.model, voice, phrase), speech)
+        return speech
 
     def _recognisers(self, scenario: Scenario) -> list[Recogniser]:
-        engines = [self.recognisers.engine, *self.other_recognisers]
-        lines = scenario.expected_lines()
-        return [engine.for_call(scenario.version, lines) for engine in engines]
+        return recognisers_for([self.recognisers.engine, *self.other_recognisers], scenario)
+
+    def _synthesisers(self, scenario: Scenario) -> list[Synthesiser]:
+        return synthesisers_for([self.synthesiser.engine, *self.other_synthesisers], scenario.persona.voice)
 
 
 @asynccontextmanager
@@ -86,6 +156,7 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
     """Loads everything. Raises EngineUnavailable if a named engine cannot be used."""
     async with AsyncExitStack() as stack:
         workers = await stack.enter_async_context(open_workers(SPEECH_THREADS))
+        waiting = await stack.enter_async_context(open_workers(REMOTE_THREADS, name="remote engine"))
         turn_thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="smart turn"))
         wording = await stack.enter_async_context(
             open_wording(
@@ -96,7 +167,8 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
             )
         )
         speech = stack.enter_context(ExitStack())
-        hearing, speaking = recogniser_settings(settings), synthesiser_settings(settings, scenarios)
+        hearing = recogniser_settings(settings, scenarios)
+        speaking = synthesiser_settings(settings, scenarios)
         recognisers = await workers.run(choose_recogniser, hearing, speech)
         synthesiser = await workers.run(choose_synthesiser, speaking, speech)
         engines = Engines(
@@ -106,8 +178,10 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
             other_recognisers=await workers.run(recognisers_below, recognisers.name, hearing, speech),
             other_synthesisers=await workers.run(synthesisers_below, synthesiser.name, speaking, speech),
             turn_models=await workers.run(load_turn_models, turn_thread),
-            workers=workers,
+            pools=Pools(workers, waiting),
+            phrases=Phrases(),
             graphs={name: PersonaGraph(scenario, wording.engine) for name, scenario in scenarios.items()},
+            streaming=streaming_settings(settings),
         )
         for scenario in scenarios.values():
             await workers.run(engines.warm_up, scenario)

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -58,8 +58,13 @@ class LocalServer:
 
 
 @asynccontextmanager
-async def open_local_server(settings: Settings) -> AsyncIterator[LocalServer]:
+async def open_local_server(
+    settings: Settings, prepare: Callable[[], None] | None = None
+) -> AsyncIterator[LocalServer]:
     """Serves with `settings`, but an account, an address and a port of its own.
+
+    `prepare`, a function at the top of a module, is called in the new process before anything is opened:
+    benchmarks put engines of their own on the ladders there.
 
     Raises RolecallError with the server's own words if it does not come up.
     """
@@ -77,7 +82,7 @@ async def open_local_server(settings: Settings) -> AsyncIterator[LocalServer]:
     log_file = settings.home / "server.log"
     spawn = multiprocessing.get_context("spawn")
     last_words, speaker = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_serve, args=(settings, log_file, speaker))
+    process = spawn.Process(target=_serve, args=(settings, log_file, speaker, prepare))
     process.start()
     speaker.close()
     try:
@@ -92,7 +97,12 @@ async def open_local_server(settings: Settings) -> AsyncIterator[LocalServer]:
         last_words.close()
 
 
-def _serve(settings: Settings, log_file: Path, last_words: "Connection[_LastWords, object]") -> None:
+def _serve(
+    settings: Settings,
+    log_file: Path,
+    last_words: "Connection[_LastWords, object]",
+    prepare: Callable[[], None] | None,
+) -> None:
     """Runs in the new process. The terminal and its Ctrl-C belong to the parent."""
     from rolecall.logs import configure_logs
 
@@ -102,6 +112,8 @@ def _serve(settings: Settings, log_file: Path, last_words: "Connection[_LastWord
 
     code = 1
     try:
+        if prepare is not None:
+            prepare()
         code = run_server(settings)
     except RolecallError as error:
         last_words.send((error.message, error.hint))

@@ -4,6 +4,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _GAPS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0)
 
+_WAITS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
 
 class Metrics:
     """Prometheus metrics of one process."""
@@ -30,6 +32,22 @@ class Metrics:
             "Engines that failed in a call.",
             ["part", "engine"],
             registry=self.registry,
+        )
+        self.engine_queue = Gauge(
+            "rolecall_engine_queue",
+            "Pieces of work that wait for an engine's thread.",
+            ["pool"],
+            registry=self.registry,
+        )
+        self.engine_wait_s = Histogram(
+            "rolecall_engine_wait_seconds",
+            "How long a piece of work waited for an engine's thread.",
+            ["pool"],
+            buckets=_WAITS_S,
+            registry=self.registry,
+        )
+        self.phrases_cached_bytes = Gauge(
+            "rolecall_phrases_cached_bytes", "Speech kept for phrases that recur.", registry=self.registry
         )
         self.response_gap_s = Histogram(
             "rolecall_response_gap_seconds",

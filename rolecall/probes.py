@@ -29,6 +29,7 @@ from pipelines.engines import hub
 from pipelines.engines.ladder import choose_recogniser, choose_synthesiser
 from rolecall.doctor import Probe, Status
 from rolecall.engine_settings import recogniser_settings, synthesiser_settings
+from rolecall.model_hub import hub_of
 from rolecall.settings import CUSTOMARY, Settings, find_config, names_given
 
 REQUEST_TIMEOUT_S = 5.0
@@ -115,7 +116,7 @@ def _probe_text_to_speech(settings: Settings) -> tuple[Status, str, str]:
 
 def _loaded(settings: Settings, load: Callable[[ExitStack], Chosen[Any]]) -> tuple[Status, str, str]:
     """Loads what is here. A doctor downloads nothing, but tells whether the next start would."""
-    fetchable = settings.models.allow_download and not hub.why_unreachable()
+    fetchable = settings.models.allow_download and not hub.why_unreachable(hub_of(settings))
     with ExitStack() as resources:
         try:
             status, found, way_out = _rung(load(resources))

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -21,7 +30,7 @@ from pydantic_settings import (
 )
 
 from agent.errors import ConfigError
-from rolecall.addresses import begins_with, ollama_url, origin
+from rolecall.addresses import begins_with, ollama_url, origin, service_url
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The repository: its config.yaml, scenarios and models serve where no others are named."""
@@ -42,6 +51,7 @@ def _absolute(path: Path) -> Path:
 
 Folder = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 Origin = Annotated[str, AfterValidator(origin)]
+ServiceUrl = Annotated[str, AfterValidator(service_url)]
 DatabaseUrl = Annotated[
     SecretStr, AfterValidator(begins_with("sqlite:", "postgresql:", "postgres:", "postgresql+psycopg2:"))
 ]
@@ -65,16 +75,29 @@ class Server(Section):
 class SpeechToText(Section):
     """Which recogniser understands the trainee."""
 
-    engine: Literal["auto", "whisper", "sphinx"] = "auto"
+    engine: Literal["auto", "server", "whisper", "sphinx"] = "auto"
     model: str = ""
-    language: str = Field("en", pattern=r"^[a-z]{2,3}$")
-    cpu_threads: int = Field(2, ge=1, le=128)
+    cpu_threads: int = Field(0, ge=0, le=128)
+    padding_s: float | None = Field(None, gt=0, le=30)
+    server_url: ServiceUrl = ""
+    server_model: str = Field("whisper-1", min_length=1)
+    answer_timeout_s: float = Field(3.0, gt=0, le=30)
+    streaming: Literal["none", "deepgram", "assemblyai"] = "none"
+    streaming_model: str = ""
 
 
 class TextToSpeech(Section):
     """Which synthesiser speaks for the persona."""
 
-    engine: Literal["auto", "piper", "espeak"] = "auto"
+    engine: Literal["auto", "elevenlabs", "coqui", "piper", "espeak"] = "auto"
+    answer_timeout_s: float = Field(3.0, gt=0, le=30)
+    coqui_url: ServiceUrl = ""
+    elevenlabs_daily_characters: int = Field(0, ge=0)
+    elevenlabs_call_characters: int = Field(6000, ge=0)
+    elevenlabs_price_per_1000: float = Field(0.0, ge=0, allow_inf_nan=False)
+    elevenlabs_model: str = Field("eleven_flash_v2_5", pattern=r"^[a-z0-9_]+$")
+    elevenlabs_format: Literal["pcm_8000", "ulaw_8000", "pcm_16000", "pcm_22050", "pcm_24000"] = "pcm_8000"
+    elevenlabs_url: Origin = "https://api.elevenlabs.io"
 
 
 class Wording(Section):
@@ -85,18 +108,28 @@ class Wording(Section):
 
 
 class Models(Section):
-    """Where engines keep their models, and whether missing ones may be fetched."""
+    """Where engines keep their models, and whether missing ones may be fetched, and from where."""
 
     folder: Folder = CHECKOUT / "models"
-    allow_download: bool = True
+    offline: bool = False
+    allow_download: bool = Field(True, validate_default=True)
+    hub_url: ServiceUrl = ""
+
+    @field_validator("allow_download")
+    @classmethod
+    def _nothing_offline(cls, allowed: bool, known: ValidationInfo) -> bool:
+        return allowed and not known.data.get("offline", False)
 
 
 class Turns(Section):
     """When a turn is over, and when a call is."""
 
-    vad_start_ms: int = Field(100, ge=50, le=2000)
-    vad_stop_ms: int = Field(200, ge=50, le=2000)
-    longest_wait_ms: int = Field(700, ge=0, le=10_000)
+    start_ms: int = Field(100, ge=40, le=2000)
+    barge_in_ms: int = Field(160, ge=40, le=2000)
+    eager_ms: int = Field(80, ge=40, le=2000)
+    shortest_ms: int = Field(160, ge=40, le=5000)
+    longest_ms: int = Field(1200, ge=40, le=10_000)
+    speculate: bool = True
     idle_ms: int = Field(8000, ge=1000, le=120_000)
     idle_prompts: int = Field(2, ge=0, le=10)
     max_call_s: int = Field(900, ge=10, le=14_400)
@@ -164,6 +197,13 @@ class Settings(BaseSettings):
         "http://127.0.0.1:11434", validation_alias="OLLAMA_HOST"
     )
     ollama_model: str = Field("", validation_alias="OLLAMA_MODEL")
+
+    speech_to_text_api_key: SecretStr | None = Field(None, validation_alias="SPEECH_TO_TEXT_API_KEY")
+    deepgram_api_key: SecretStr | None = Field(None, validation_alias="DEEPGRAM_API_KEY")
+    assemblyai_api_key: SecretStr | None = Field(None, validation_alias="ASSEMBLYAI_API_KEY")
+    hf_token: SecretStr | None = Field(None, validation_alias="HF_TOKEN")
+    coqui_token: SecretStr | None = Field(None, validation_alias="COQUI_TOKEN")
+    elevenlabs_api_key: SecretStr | None = Field(None, validation_alias="ELEVENLABS_API_KEY")
 
     @classmethod
     def settings_customise_sources(

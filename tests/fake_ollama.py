@@ -82,6 +82,18 @@ def sends(*lines: bytes, then: Exception | None = None, hangs: bool = False) -> 
     return behave
 
 
+def drips(text: str, every_s: float) -> Behaviour:
+    """Answers with `text`, a token every so often."""
+
+    async def behave(request: Request) -> AsyncIterator[bytes]:
+        for index, word in enumerate(text.split(" ")):
+            await asyncio.sleep(every_s)
+            yield content(word if index == 0 else f" {word}")
+        yield done()
+
+    return behave
+
+
 def refuses(status: int, error: str) -> Behaviour:
     """Answers with an error status."""
     return sends(then=Refusal(status, error))

@@ -107,5 +107,5 @@ async def open_phone(settings: Settings, conditions: LineConditions | None = Non
 def spoken(text: str) -> NDArray[np.int16]:
     """A trainee's voice at a usual level: int16 mono at 8 kHz."""
     with open_espeak() as espeak:
-        speech = to_telephone(espeak.synthesise(text, Voice(espeak="en-us", rate_wpm=165, pitch=45)))
+        speech = to_telephone(espeak.synthesise(text, Voice(espeak=("en-us",), rate_wpm=165, pitch=45)))
     return np.rint(speech.samples * 0.6).astype(np.int16)

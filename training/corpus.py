@@ -13,21 +13,15 @@ from numpy.typing import NDArray
 
 from training.espeak import Speech, Voice
 from training.sentences import Sentences, sentences_of
-from training.synthesis import LINE_RATE_HZ, OF_A_CALL, Line, Studio, noise_of, shifted
+from training.sounds import LINE_RATE_HZ, NOISES, NOT_SPEECH, noise_of
+from training.synthesis import OF_A_CALL, Line, Studio, shifted
+from training.voices import DIALECTS, VARIANTS
 
 FRAMES_PER_LABEL = 2
 LABELS_PER_S = 50
 LONGEST_FRAMES = 1180
-PHONEME_CLASSES = 96
-_DIALECTS = (
-    "en-us", "en-us", "en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-us-nyc", "en-gb-x-gbcwmd", "en-029",
-)  # fmt: skip
-_VARIANTS = (
-    "", "", "+m1", "+m2", "+m3", "+m4", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+Andrea", "+linda",
-    "+belinda", "+klatt2", "+klatt3", "+max", "+robert", "+Alicia", "+john", "+edward",
-)  # fmt: skip
-_NOISES = ("white", "pink", "hum")
-NOT_SPEECH = (*_NOISES, "tones", "clicks")
+PHONEME_CLASSES = 112
+_BACKGROUND = (*NOISES, *NOISES, "clicks", "breath")
 _UP_SAMPLERS = (*[OF_A_CALL] * 6, "HQ", "HQ", "MQ", "LQ", "QQ")
 
 
@@ -81,7 +75,7 @@ class PhonemeNumbers:
     _NAMES = """
         _ D a t m eI k s E n h u: d j O@ 3 f r V @ I i i: oU aI aU OI A: A@ O: O U 0 e@ i@ U@ e: o: b p
         g l l^ w v z S Z T tS dZ N x R ? t# t2 r- L @L I2 i2 aa a# I# o@ u A e O2 3: @2 @5 VR EI @U aI@
-        aI3 aU@ n- m- z/2 I3 E2 E# W V# dZ; y ; ts
+        aI3 aU@ n- m- z/2 I3 E2 E# W V# dZ; y ; ts @- IR aI2 i@3 t[ w#
     """
 
     def __init__(self) -> None:
@@ -116,25 +110,31 @@ class Utterances:
 
     def __iter__(self) -> Iterator[Example]:
         while True:
-            example = self._nothing() if self._choice.random() < 0.06 else self._utterance()
+            example = self._nothing() if self._choice.random() < 0.08 else self._utterance()
             if example.mel.shape[1] <= LONGEST_FRAMES:
                 yield example
 
     def _nothing(self) -> Example:
-        count = int(self._rng.uniform(0.3, 6.0) * LINE_RATE_HZ)
+        count = int(self._rng.uniform(0.3, 5.0) * LINE_RATE_HZ)
         noise = noise_of(self._choice.choice(NOT_SPEECH), count, self._rng)
-        silent = self._rng.random() < 0.15
-        line = Line(level_dbfs=-150.0 if silent else self._rng.uniform(-75, -15), lead_s=0, trail_s=0)
+        silent = self._rng.random() < 0.1
+        line = Line(
+            level_dbfs=-150.0 if silent else self._rng.uniform(-60, -10),
+            lead_s=self._choice.choice([0.0, self._choice.uniform(0, 0.5)]),
+            trail_s=self._choice.uniform(0, 0.5),
+        )
         mel = self._studio.features(line.carry(noise, self._rng))
         return Example("", mel, np.zeros((mel.shape[1] + 1) // FRAMES_PER_LABEL, np.uint8))
 
     def _utterance(self) -> Example:
         text = self._sentences.draw(self._choice)
-        voice = self._usual_voice() if self._choice.random() < 0.45 else self._any_voice()
+        voice = self._usual_voice() if self._choice.random() < 0.3 else self._any_voice()
         speech = self._spoken(text, voice)
+        if voice.name != Voice().name and self._choice.random() < 0.4:
+            speech = self._studio.warped(speech, self._choice.uniform(0.9, 1.13))
         line = self._line()
         end_s: float | None = None
-        if len(speech.word_starts) > 2 and self._choice.random() < 0.08:
+        if len(speech.word_starts) > 2 and self._choice.random() < 0.1:
             text, end_s = self._interrupted(text, speech.word_starts)
         sent = self._studio.to_line_rate(speech, end_s)
         mel = self._studio.features(line.carry(sent, self._rng))
@@ -142,8 +142,15 @@ class Utterances:
         return Example(text, mel, self.numbers.labels(starts, mel.shape[1]))
 
     def _spoken(self, text: str, voice: Voice) -> Speech:
+        words = text.split(" ")
+        how = self._choice.random()
+        if len(words) > 3 and how < 0.12:
+            # Somebody who stops to think, in the middle of a sentence or before its end.
+            at = self._choice.randrange(1, len(words))
+            pieces = [" ".join(words[:at]), " ".join(words[at:])]
+            return self._studio.say_with_pauses(pieces, voice, [self._choice.randint(200, 1500)])
         sentences = sentences_of(text)
-        if len(sentences) == 1 or self._choice.random() < 0.5:
+        if len(sentences) == 1 or how < 0.5:
             return self._studio.say(text, voice)
         pauses_ms = [self._choice.randint(60, 900) for _ in sentences[1:]]
         return self._studio.say_with_pauses(sentences, voice, pauses_ms)
@@ -162,9 +169,9 @@ class Utterances:
 
     def _any_voice(self) -> Voice:
         return Voice(
-            name=self._choice.choice(_DIALECTS) + self._choice.choice(_VARIANTS),
+            name=self._choice.choice(DIALECTS) + self._choice.choice(VARIANTS),
             rate_wpm=self._choice.randint(135, 205),
-            pitch=self._choice.randint(25, 75),
+            pitch=self._choice.randint(20, 80),
             pitch_range=self._choice.randint(30, 75),
             word_gap_10ms=self._choice.choice([0, 0, 0, 1, 2]),
         )
@@ -173,10 +180,10 @@ class Utterances:
         cut = self._choice.random() < 0.15
         return Line(
             level_dbfs=self._choice.uniform(-32, -12),
-            snr_db=None if self._choice.random() < 0.45 else self._choice.uniform(8, 32),
-            noise=self._choice.choice(_NOISES),
-            lead_s=0.0 if cut else self._choice.uniform(0.0, 1.1),
-            trail_s=self._choice.uniform(0.03, 0.8),
+            snr_db=None if self._choice.random() < 0.6 else self._choice.uniform(8, 32),
+            noise=self._choice.choice(_BACKGROUND),
+            lead_s=0.0 if cut else self._choice.uniform(0.0, 0.6),
+            trail_s=self._choice.uniform(0.03, 0.7),
             clipped_s=self._choice.uniform(0.0, 0.06) if cut else 0.0,
             lost_blocks=self._choice.choice([0, 0, 0, 0, 0, 0, 0, 1, 2, 4]),
             up_sampler=self._choice.choice(_UP_SAMPLERS),

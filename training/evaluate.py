@@ -1,6 +1,8 @@
 """Word error rates of an exported model, through faster-whisper, as a table."""
 
 import argparse
+import json
+import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -8,18 +10,20 @@ from pathlib import Path
 
 import jiwer
 import numpy as np
+from ctranslate2 import StorageView
 from faster_whisper import WhisperModel
 from faster_whisper.audio import pad_or_trim
+from numpy.typing import NDArray
 
-from training.corpus import NOT_SPEECH
 from training.espeak import Voice
-from training.sentences import Sentences, normalise, sentences_of
-from training.synthesis import LINE_RATE_HZ, MODEL_RATE_HZ, Line, Samples, Studio, noise_of
+from training.sentences import Sentences, hesitant, normalise, sentences_of
+from training.slots import filled
+from training.sounds import LINE_RATE_HZ, NOT_SPEECH, Samples, noise_of
+from training.synthesis import MODEL_RATE_HZ, Line, Studio
 from training.tokenizer import special_id
+from training.voices import HEARD, UNHEARD
 
 USUAL = Voice()
-KNOWN_VOICES = ("en-us+f3", "en-us+m3", "en+f2", "en-gb-scotland+m2", "en-gb-x-rp+linda", "en-us-nyc")
-NEW_VOICES = ("en-us+m6", "en+f5", "en-gb-x-gbclan+m8", "en-us+steph", "en+adam", "en-us+Michael")
 OPTIONS = {
     "language": "en",
     "beam_size": 1,
@@ -49,15 +53,34 @@ class Case:
     speak: Callable[[str], Samples]
 
 
+class _Trimmed(WhisperModel):
+    """Shows the encoder the utterance and `padding` frames, as a call does; None: faster-whisper's 30 s."""
+
+    padding: int | None = None
+    utterance = 0
+
+    def encode(self, features: NDArray[np.float32]) -> StorageView:
+        if self.padding is None:
+            return super().encode(features)
+        # An encoding of as many positions as there are bands would be taken for features.
+        count = min(self.utterance + self.padding, features.shape[-1]) // 2 * 2
+        count += 2 * (count == 2 * features.shape[-2])
+        return super().encode(np.ascontiguousarray(features[..., :count]))
+
+
 class Recogniser:
     """The exported model, as faster-whisper runs it."""
 
-    def __init__(self, path: Path) -> None:
-        self._model = WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1)
+    def __init__(self, path: Path, whole_window: bool = False) -> None:
+        self._model = _Trimmed(str(path), device="cpu", compute_type="int8", cpu_threads=1)
+        own = json.loads((path / "preprocessor_config.json").read_text()).get("rolecall", {})
+        if own and not whole_window:
+            self._model.padding = round(own["padding_s"] * 100)
 
     def hear(self, samples: Samples) -> Heard:
         """Transcribes 16 kHz samples."""
         began = time.process_time()
+        self._model.utterance = len(samples) * 100 // MODEL_RATE_HZ
         segments = list(self._model.transcribe(samples, **OPTIONS)[0])
         return Heard(
             text=normalise(" ".join(segment.text for segment in segments)),
@@ -68,6 +91,7 @@ class Recogniser:
 
     def no_speech_prob(self, samples: Samples) -> float:
         """Asks the model itself, because faster-whisper returns no segment where there is no text."""
+        self._model.utterance = len(samples) * 100 // MODEL_RATE_HZ
         features = pad_or_trim(self._model.feature_extractor(samples)[:, :-1])
         start, no_times = (
             special_id(self._model.hf_tokenizer, name) for name in ("startoftranscript", "notimestamps")
@@ -88,6 +112,11 @@ class Cases:
 
     def spoken(self) -> Iterable[Case]:
         """Utterances of known text."""
+        yield from self._of_scenarios()
+        yield from self._of_new_sentences()
+        yield from self._of_turns()
+
+    def _of_scenarios(self) -> Iterable[Case]:
         expected, said = self._sentences.expected, self._sentences.said
         three = expected * 3
         yield Case("expected lines, usual voice, clean", three, self._over(Line()))
@@ -98,16 +127,36 @@ class Cases:
         clipped = Line(lead_s=0, clipped_s=0.05)
         yield Case("expected lines, first 50 ms lost", three, self._over(clipped))
         yield Case("expected lines, 2 packets lost", three, self._over(Line(lost_blocks=2)))
-        yield self._interrupted()
         halves = [part for line in [*expected, *said] for part in sentences_of(line) if part != line]
         yield Case("halves of lines of two sentences", halves, self._over(Line()))
         yield Case("examples of moves, usual voice, clean", said, self._over(Line()))
-        known, new = (self._sentences.expected * len(v) for v in (KNOWN_VOICES, NEW_VOICES))
-        yield Case("expected lines, 6 other voices", known, self._in_turn(KNOWN_VOICES, Line()))
-        yield Case("expected lines, 6 voices not trained on", new, self._in_turn(NEW_VOICES, Line()))
-        held_out = self._sentences.held_out(100)
+        yield Case("expected lines, trained voices", expected * len(HEARD), self._in_turn(HEARD))
+        yield Case("expected lines, **held-out voices**", expected * len(UNHEARD), self._in_turn(UNHEARD))
+
+    def _of_new_sentences(self) -> Iterable[Case]:
+        held_out, unseen = self._sentences.held_out(144), self._sentences.unseen
         yield Case("held-out sentences, usual voice, clean", held_out, self._over(Line()))
-        yield Case("held-out sentences, 6 other voices", held_out, self._in_turn(KNOWN_VOICES, Line()))
+        yield Case("held-out sentences, trained voices", held_out, self._in_turn(HEARD))
+        yield Case("held-out sentences, **held-out voices**", held_out, self._in_turn(UNHEARD))
+        yield Case("sentences of no grammar, usual voice, clean", unseen, self._over(Line()))
+        yield Case("sentences of no grammar, **held-out voices**", unseen * 3, self._in_turn(UNHEARD))
+        rng = random.Random(5)
+        numbers = [filled(slot, rng) for slot in ("phone", "address", "price", "time") * 12]
+        yield Case("numbers and addresses, usual voice, clean", numbers, self._over(Line()))
+        yield Case("numbers and addresses, **held-out voices**", numbers, self._in_turn(UNHEARD))
+
+    def _of_turns(self) -> Iterable[Case]:
+        backchannels = self._sentences.backchannels
+        yield Case("backchannels alone, usual voice", backchannels, self._over(Line()))
+        yield Case("backchannels alone, **held-out voices**", backchannels * 2, self._in_turn(UNHEARD))
+        rng = random.Random(6)
+        hesitating = [hesitant(text, rng) for text in self._sentences.held_out(48)]
+        yield Case("fillers in held-out sentences, usual voice", hesitating, self._over(Line()))
+        yield Case("fillers in held-out sentences, **held-out voices**", hesitating, self._in_turn(UNHEARD))
+        yield self._interrupted("expected lines, cut off behind a word", self._sentences.expected)
+        yield self._interrupted("held-out sentences, cut off behind a word", self._sentences.held_out(48))
+        begun = [" ".join(t.split()[: len(t.split()) // 2 + 1]) for t in self._sentences.unseen]
+        yield Case("first halves of sentences of no grammar", begun, self._over(Line()))
 
     def silent(self) -> dict[str, list[Samples]]:
         """Sounds in which nobody speaks."""
@@ -115,24 +164,24 @@ class Cases:
         return {
             "digital silence": [np.zeros(MODEL_RATE_HZ * s, np.float32) for s in (1, 2, 5)],
         } | {
-            f"{kind} alone": [
+            kind: [
                 Line(level_dbfs=level, lead_s=0, trail_s=0).carry(
                     noise_of(kind, LINE_RATE_HZ * seconds, self._rng), self._rng
                 )
                 for level in levels
-                for seconds in (1, 2, 4)
+                for seconds in (1, 2, 4, 8)
             ]
             for kind in NOT_SPEECH
         }
 
-    def _interrupted(self) -> Case:
+    def _interrupted(self, name: str, lines: list[str]) -> Case:
         sounds: dict[str, Samples] = {}
-        for line in self._sentences.expected:
+        for line in lines:
             speech = self._studio.say(line, USUAL)
             position, start_ms = speech.word_starts[len(speech.word_starts) // 2]
             cut = self._studio.to_line_rate(speech, start_ms / 1000)
             sounds[line[:position].strip()] = Line().carry(cut, self._rng)
-        return Case("expected lines, cut off behind a word", list(sounds), sounds.__getitem__)
+        return Case(name, list(sounds), sounds.__getitem__)
 
     def _over(self, line: Line, voice: Voice = USUAL) -> Callable[[str], Samples]:
         return lambda text: self._studio.speak(text, voice, line, self._rng)
@@ -145,15 +194,15 @@ class Cases:
         )
         return self._studio.speak(text, USUAL, line, self._rng)
 
-    def _in_turn(self, names: tuple[str, ...], line: Line) -> Callable[[str], Samples]:
+    def _in_turn(self, names: tuple[str, ...]) -> Callable[[str], Samples]:
+        """Every voice speaks every so-manieth text, another one each time round."""
         calls = 0
 
         def speak(text: str) -> Samples:
             nonlocal calls
+            voice = replace(USUAL, name=names[(calls + calls // len(names)) % len(names)])
             calls += 1
-            # Every tenth call moves on, so that ten lines meet each voice.
-            voice = replace(USUAL, name=names[calls // 10 % len(names)])
-            return self._studio.speak(text, voice, line, self._rng)
+            return self._studio.speak(text, voice, Line(), self._rng)
 
         return speak
 
@@ -199,8 +248,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("models/trainee-tiny"))
     parser.add_argument("--scenarios", type=Path, default=Path("scenarios"))
     parser.add_argument("--errors", action="store_true", help="print what was misheard")
+    parser.add_argument("--whole-window", action="store_true", help="encode 30 s, as plain faster-whisper")
     arguments = parser.parse_args()
-    recogniser = Recogniser(arguments.model)
+    recogniser = Recogniser(arguments.model, arguments.whole_window)
     cases = Cases(Sentences(arguments.scenarios), seed=7)
     print_spoken(recogniser, cases.spoken(), arguments.errors)
     print()

@@ -1,6 +1,7 @@
 """Converts a checkpoint into the folder that faster-whisper loads."""
 
 import argparse
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,7 +21,10 @@ from training.tokenizer import special_id
 
 _TRAINING_ONLY = "phonemes."
 WINDOW_S = 15
-"""What the encoder is shown; half of Whisper's own window costs less than half."""
+"""The most that the encoder is shown; half of Whisper's own window costs less than half."""
+PADDING_S = 1.0
+"""What the encoder is shown behind an utterance: training draws 0.4 s and more, see `model.py`."""
+LONGEST_S = 11.0
 
 
 def to_transformers(checkpoint: Path, tokenizer: Tokenizer) -> WhisperForConditionalGeneration:
@@ -77,10 +81,18 @@ def export(checkpoint: Path, tokenizer_file: Path, out: Path) -> None:
         TransformersConverter(str(source), copy_files=["tokenizer.json", "preprocessor_config.json"]).convert(
             str(converted), quantization="int8"
         )
+        _add_own_limits(converted / "preprocessor_config.json")
         out.mkdir(parents=True, exist_ok=True)
         for file in sorted(converted.iterdir()):
             shutil.copy(file, out / file.name)
             print(f"{out / file.name}: {file.stat().st_size / 1e6:.2f} MB")
+
+
+def _add_own_limits(config: Path) -> None:
+    """Names what rolecall may spare the encoder; others pass over the key."""
+    content = json.loads(config.read_text())
+    content["rolecall"] = {"longest_s": LONGEST_S, "padding_s": PADDING_S}
+    config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ class Attention(nn.Module):
         if bias is not None:
             scores = scores + bias.to(scores.dtype)
         if causal:
-            scores = scores + torch.full(scores.shape[-2:], -math.inf, dtype=scores.dtype).triu(1)
+            scores = scores + scores.new_full(scores.shape[-2:], -math.inf).triu(1)
         y = scores.softmax(-1).to(values.dtype) @ values
         projected: Tensor = self.out_proj(y.transpose(1, 2).flatten(2))
         return projected

@@ -1,4 +1,4 @@
-"""The sentences that the recogniser learns: the scenarios' lines, their variations, and word salad."""
+"""The sentences that the recogniser learns: the scenarios' lines, phrase grammars, and word salad."""
 
 import random
 import re
@@ -10,47 +10,24 @@ from typing import Any
 
 import yaml
 
-from training.phrases import CONTROL, DOMAINS
+from training.slots import VALUES, filled, in_words, slots
 
-SLOTS: dict[str, tuple[str, ...]] = {
-    "name": (
-        "Alex", "Dana", "Maria", "John", "Sarah", "David", "Karen", "Michael", "Anna", "Peter",
-        "Linda", "James", "Susan", "Robert", "Emily", "Doctor Reyes", "Mister Cole", "Jordan",
-    ),
-    "company": (
-        "Northwind Supply", "Northwind", "Harbor Dental", "Delmar Medical", "Acme Software",
-        "Blue River", "City Power", "Green Bank", "Summit Office", "Bright Smile",
-    ),
-    "agency": ("Lakeview Realty", "Oak Tree Homes", "Harbor Realty", "Keystone Homes"),
-    "number": (
-        "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-        "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "eighteen", "twenty", "twenty five",
-        "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "one hundred",
-    ),
-    "day": (
-        "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "tomorrow",
-        "Monday morning", "Friday afternoon",
-    ),
-    "time": (
-        "noon", "nine", "ten", "eleven", "two", "three", "four thirty", "half past ten",
-        "nine in the morning", "two in the afternoon", "five o'clock", "a quarter to four",
-    ),
-    "street": (
-        "Main Street", "Oak Avenue", "Park Road", "Lake Drive", "Hill Street", "Mill Lane",
-        "Maple Court", "Elm Street",
-    ),
-    "room": ("kitchen", "bedroom", "garage", "basement", "bathroom", "living room", "house"),
-    "person": ("he", "she", "your husband", "your mother", "the patient", "the baby", "the driver"),
-    "body": ("chest", "leg", "arm", "head", "back", "stomach", "neck"),
-    "supply": ("supplies", "gloves", "masks", "boxes", "orders", "needles", "towels", "cups"),
-}  # fmt: skip
+PHRASES = Path(__file__).parent / "phrases"
+FILLERS = ("um", "uh", "um", "uh", "er", "well", "you know", "I mean")
 
+_DOMAINS = ("dispatch", "dispatch", "real-estate", "real-estate", "selling", "numbers")
 _SLOT_IN_TEMPLATE = re.compile(r"\{(\w+)\}")
 _WORD = re.compile(r"[A-Za-z']+")
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 _CLAUSE_END = re.compile(r"(?<=[.?!,])\s+")
 # "two", "ten" and "noon" may be a time or a number; "ordering" must not match "orders".
-_VARIED_SLOTS = ("name", "company", "number", "day", "supply")
+_VARIED = {
+    "name": VALUES["name"],
+    "company": VALUES["company"],
+    "number": tuple(map(in_words, (*range(1, 20), *range(20, 100, 10)))),
+    "day": VALUES["day"],
+    "supply": VALUES["supply"],
+}  # fmt: skip
 _MAX_CHARACTERS = 105
 _HELD_OUT_ONE_IN = 12
 
@@ -75,6 +52,12 @@ def sentences_of(text: str) -> list[str]:
     return _SENTENCE_END.split(text)
 
 
+def phrases(name: str) -> list[str]:
+    """The lines of a file of `phrases/`."""
+    lines = (PHRASES / f"{name}.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 class Sentences:
     """Draws training sentences for the scenarios in a folder."""
 
@@ -83,29 +66,35 @@ class Sentences:
         self.expected = _distinct(line for each in documents for line in _simulated(each))
         self.said = _distinct(line for each in documents for line in _examples(each))
         self.heard = _distinct(line for each in documents for line in each.get("opening", []))
-        self._templates = [template for domain in DOMAINS for template in domain]
+        self.backchannels = phrases("backchannels")
+        self.unseen = phrases("unseen")
+        self._control = phrases("control")
+        self._templates = {name: phrases(name) for name in set(_DOMAINS)}
 
     @cached_property
     def vocabulary(self) -> list[str]:
         """Every word, proper names as they are written, others in lower case."""
-        proper = {w for slot in SLOTS.values() for v in slot for w in v.split() if w[0].isupper()}
-        proper.add("I")
-        texts = [*self.expected, *self.said, *self.heard, *self._templates, *CONTROL]
-        texts += [value for slot in SLOTS.values() for value in slot]
+        slot_values = [value for values in VALUES.values() for value in values]
+        proper = {word for value in slot_values for word in value.split() if word[0].isupper()} | {"I"}
+        texts = [*self.expected, *self.said, *self.heard, *self.backchannels, *self._control]
+        texts += [line for lines in self._templates.values() for line in lines]
+        texts += [*slot_values, *map(in_words, range(100)), *phrases("words")]
         plain = (word for text in texts for word in _WORD.findall(_SLOT_IN_TEMPLATE.sub(" ", text)))
         return sorted({word if word in proper else word.lower() for word in plain} - {"'"})
 
     def draw(self, rng: random.Random) -> str:
-        """Returns one sentence, or two; lines of a scenario come as written about one time in three."""
+        """Returns one sentence, or two; a line of a scenario comes as written about one time in eight."""
         kind = rng.random()
-        if kind < 0.20:
+        if kind < 0.06:
             return rng.choice(self.expected)
-        if kind < 0.33:
+        if kind < 0.12:
             return rng.choice(self.said)
-        if kind < 0.36:
+        if kind < 0.13:
             return rng.choice(self.heard)
-        if kind < 0.41:
-            return rng.choice(CONTROL)
+        if kind < 0.17:
+            return rng.choice(self._control)
+        if kind < 0.24:
+            return rng.choice(self.backchannels)
         return self._made_up(rng)
 
     def held_out(self, count: int, seed: int = 99) -> list[str]:
@@ -113,50 +102,67 @@ class Sentences:
         rng = random.Random(seed)
         found: dict[str, None] = {}
         while len(found) < count:
-            text = self._filled(rng) if rng.random() < 0.5 else self._varied(rng)
-            if is_held_out(text) and text not in self._fixed:
+            text = self._filled(rng) if rng.random() < 0.75 else self._varied(rng)
+            if is_held_out(text) and text not in self._fixed and len(text) <= _MAX_CHARACTERS:
                 found[text] = None
         return list(found)
 
     @cached_property
     def _fixed(self) -> frozenset[str]:
-        whole = [*self.expected, *self.said, *self.heard, *CONTROL, *self._templates]
+        whole = [*self.expected, *self.said, *self.heard, *self.backchannels, *self._control]
+        whole += [line for lines in self._templates.values() for line in lines]
         return frozenset([*whole, *(part for text in whole for part in sentences_of(text))])
 
     def _made_up(self, rng: random.Random) -> str:
-        makers = (self._varied, self._filled, self._joined, self._part, self._reordered, self._salad)
-        weights = (0.19, 0.22, 0.13, 0.07, 0.06, 0.33)
+        makers = {
+            self._filled: 0.30,
+            self._salad: 0.25,
+            self._spliced: 0.15,
+            self._substituted: 0.10,
+            self._joined: 0.08,
+            self._varied: 0.07,
+            self._part: 0.05,
+        }
         while True:
-            text = rng.choices(makers, weights)[0](rng)
-            if len(text) <= _MAX_CHARACTERS and not self._is_reserved(text):
-                return text
+            maker = rng.choices(list(makers), list(makers.values()))[0]
+            text = maker(rng)
+            if len(text) > _MAX_CHARACTERS or self._is_reserved(text):
+                continue
+            return hesitant(text, rng) if maker != self._salad and rng.random() < 0.15 else text
 
     def _is_reserved(self, text: str) -> bool:
         """Whether it is, or contains, a sentence that is kept for the evaluation."""
         return any(t not in self._fixed and is_held_out(t) for t in (text, *sentences_of(text)))
 
     def _line(self, rng: random.Random) -> str:
-        return rng.choice(self.expected if rng.random() < 0.5 else self.said)
+        kind = rng.random()
+        if kind < 0.25:
+            return rng.choice(self.expected)
+        return rng.choice(self.said) if kind < 0.5 else self._filled(rng)
 
     def _varied(self, rng: random.Random) -> str:
         """Replaces the names, companies, numbers and days of a line by others."""
-        text = self._line(rng)
-        for slot in _VARIED_SLOTS:
-            pattern = "|".join(sorted(map(re.escape, SLOTS[slot]), key=len, reverse=True))
+        text = rng.choice(self.expected if rng.random() < 0.4 else self.said)
+        for values in _VARIED.values():
+            pattern = "|".join(sorted(map(re.escape, values), key=len, reverse=True))
             parts = re.split(rf"\b({pattern})\b", text)
             # Every second part is what the group matched.
-            parts[1::2] = [rng.choice(SLOTS[slot]) if rng.random() < 0.7 else old for old in parts[1::2]]
+            parts[1::2] = [rng.choice(values) if rng.random() < 0.7 else old for old in parts[1::2]]
             text = "".join(parts)
         return capitalise(text)
 
     def _filled(self, rng: random.Random) -> str:
-        template = rng.choice(self._templates)
-        return capitalise(_SLOT_IN_TEMPLATE.sub(lambda slot: rng.choice(SLOTS[slot[1]]), template))
+        template = rng.choice(self._templates[rng.choice(_DOMAINS)])
+        return capitalise(_SLOT_IN_TEMPLATE.sub(lambda slot: filled(slot[1], rng), template))
 
     def _joined(self, rng: random.Random) -> str:
         """Two sentences in one breath."""
-        first = rng.choice(CONTROL) if rng.random() < 0.3 else self._line(rng)
-        return f"{first} {self._varied(rng) if rng.random() < 0.6 else self._filled(rng)}"
+        kind = rng.random()
+        if kind < 0.3:
+            first = rng.choice(self.backchannels)
+        else:
+            first = rng.choice(self._control) if kind < 0.5 else self._line(rng)
+        return f"{first} {self._varied(rng) if rng.random() < 0.3 else self._filled(rng)}"
 
     def _part(self, rng: random.Random) -> str:
         """What is left when a pause splits a line in two."""
@@ -164,24 +170,49 @@ class Sentences:
         first = rng.randrange(len(clauses))
         return " ".join(clauses[first : rng.randint(first, len(clauses)) + 1]).rstrip(",")
 
-    def _reordered(self, rng: random.Random) -> str:
-        clauses = [c for _ in range(2) for c in _CLAUSE_END.split(self._line(rng))]
-        rng.shuffle(clauses)
-        text = " ".join(clauses[: rng.randint(1, 3)])
-        return capitalise(text.rstrip(",.?!")) + rng.choice(".?")
+    def _spliced(self, rng: random.Random) -> str:
+        """The beginning of one sentence and the end of another: no ending can be foreseen."""
+        first, second = self._line(rng).split(" "), self._line(rng).split(" ")
+        words = first[: rng.randint(1, len(first))] + second[rng.randrange(len(second)) :]
+        return capitalise(" ".join(words))
+
+    def _substituted(self, rng: random.Random) -> str:
+        """A word or two are others than those that belong there."""
+        words = self._line(rng).split(" ")
+        for at in rng.sample(range(len(words)), min(len(words), rng.randint(1, 2))):
+            mark = words[at][-1] if not words[at][-1].isalnum() else ""
+            words[at] = rng.choice(self.vocabulary) + mark
+        return capitalise(" ".join(words))
 
     def _salad(self, rng: random.Random) -> str:
         """Words in random order leave nothing to guess: the decoder has to listen."""
         words: list[str] = []
-        for _ in range(rng.randint(2, 8)):
-            if rng.random() < 0.2:
-                words.append(rng.choice(rng.choice(list(SLOTS.values()))))
+        for _ in range(rng.randint(1, 8)):
+            if rng.random() < 0.25:
+                words.append(filled(rng.choice(slots()), rng))
             else:
                 words.append(rng.choice(self.vocabulary))
         text = " ".join(words)
         if len(words) > 4 and rng.random() < 0.3:
             text = text.replace(" ", ", ", 1)
         return capitalise(text) + rng.choice("..?")
+
+
+def hesitant(text: str, rng: random.Random) -> str:
+    """Puts a filler somewhere, or says a word twice."""
+    words = text.split(" ")
+    at = rng.randrange(len(words))
+    if rng.random() < 0.25:
+        again = words[at].rstrip(",.?!")
+        words[at : at + 1] = [again + rng.choice(["", ","]), words[at] if at else words[at].lower()]
+        words[0] = capitalise(words[0])
+        return " ".join(words).replace(" i ", " I ")
+    filler = rng.choice(FILLERS)
+    if at == 0:
+        return f"{capitalise(filler)}, {text}"
+    words[at - 1] = words[at - 1].rstrip(",") + ("," if words[at - 1][-1].isalpha() else "")
+    words.insert(at, filler + rng.choice([",", ",", ""]))
+    return " ".join(words)
 
 
 def _simulated(document: dict[str, Any]) -> Iterator[str]:

@@ -23,7 +23,7 @@ SPECIAL = (
 TIMESTAMP_STEP_S = 0.02
 # faster-whisper looks up every timestamp of a 30 s window.
 TIMESTAMPS = 1501
-_MERGES = 420
+_MERGES = 800
 
 
 def build(sentences: Sentences) -> Tokenizer:
@@ -32,7 +32,7 @@ def build(sentences: Sentences) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
     rng = random.Random(1)
-    corpus = [" " + sentences.draw(rng) for _ in range(6000)]
+    corpus = [" " + sentences.draw(rng) for _ in range(20_000)]
     # faster-whisper suppresses the bare space token, so every letter must merge with it.
     corpus += [f" {letter} " * 400 for letter in string.ascii_letters + string.digits]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -5,8 +5,9 @@ import math
 import random
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -21,10 +22,13 @@ from training.tokenizer import special_id
 IGNORED = -100
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 _FEWEST_EXAMPLES = 2000
-_MOST_EXAMPLES = 60_000
-_REPORT_STEPS = 100
+_MOST_EXAMPLES = 110_000
+_REPORT_STEPS = 25
 _SAVE_S = 180
-_WARM_UP_STEPS = 200
+_WARM_UP_STEPS = 100
+_ADAM_SHARE = 0.6
+_WITH_TIMES = 0.1
+_TOKEN_TABLE = "decoder.embed_tokens.weight"
 _AVERAGED_STEPS = 600
 
 
@@ -36,6 +40,10 @@ class Batch:
     tokens: Tensor
     targets: Tensor
     phonemes: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +113,18 @@ class Batches:
     def _written(self, example: Example) -> list[int]:
         text = f" {example.text}" if example.text else ""
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
-        if random.random() < 0.75:
+        if random.random() >= _WITH_TIMES:
             return [self._start, self._no_times, *ids, self._end]
         last = self._zero + (example.mel.shape[1] + 1) // FRAMES_PER_LABEL
         return [self._start, self._zero, *ids, last, self._end]
 
 
 def _masked(mel: np.ndarray) -> np.ndarray:
-    """SpecAugment, and a shift of the level."""
+    """SpecAugment, and another level and tilt of the spectrum."""
     if random.random() < 0.3:
         return mel
-    mel = mel + np.float32(random.uniform(-0.15, 0.15))
+    tilt = np.linspace(-1, 1, MEL_BANDS, dtype=np.float32)[:, None]
+    mel = mel + np.float32(random.uniform(-0.15, 0.15)) + np.float32(random.uniform(-0.15, 0.15)) * tilt
     for _ in range(2):
         low = random.randint(0, MEL_BANDS - 10)
         mel[low : low + random.randint(0, 9)] = mel.mean()
@@ -131,32 +140,33 @@ class Trainer:
         self.model = model
         # An average over recent steps is better than the newest weights at any time.
         self.average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_average)
+        self._device = next(model.parameters()).device
         self._batches = batches
         self._peak_rate = peak_rate
         self._steps = 0
-        self._optimizer = torch.optim.AdamW(
-            [p for p in model.parameters() if p.requires_grad], betas=(0.9, 0.98), weight_decay=0.01
-        )
+        self._optimizers = _optimizers(model)
 
     def step(self, progress: float) -> Losses:
         """`progress` runs from 0 to 1 and drives the learning rate."""
         self._steps += 1
         warm = min(1.0, self._steps / _WARM_UP_STEPS)
         rate = self._peak_rate * warm * (0.5 * (1 + math.cos(math.pi * min(1.0, progress))) + 0.01)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16):
-            losses = self._losses(self._batches.draw())
-        self._optimizer.zero_grad()
+        for optimizer, share in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * share
+        with torch.autocast(self._device.type, torch.bfloat16):
+            losses = self._losses(self._batches.draw().to(self._device))
+        self.model.zero_grad()
         (losses.text + (1.0 if progress < 0.5 else 0.5) * losses.phonemes).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
+        for optimizer, _ in self._optimizers:
+            optimizer.step()
         self.average.update_parameters(self.model)
         return losses
 
     def _losses(self, batch: Batch) -> Losses:
         # A changing count of padding keeps attention from relying on it.
-        stands_for = None if random.random() < 0.75 else random.randint(20, 600)
+        stands_for = random.choice([None, random.randint(20, 120), random.randint(20, 750)])
         encoded, bias = self.model.encoder(batch.mel, stands_for)
         logits = self.model.decoder(batch.tokens, encoded, bias)
         phonemes = self.model.phonemes(encoded)
@@ -168,6 +178,16 @@ class Trainer:
         )
 
 
+def _optimizers(model: nn.Module) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Muon for the matrices between layers, AdamW for the rest; and the share of the rate of each."""
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    inner = [p for name, p in trained if p.ndim == 2 and "embed" not in name and "phonemes" not in name]
+    others = [p for _, p in trained if all(p is not each for each in inner)]
+    muon = torch.optim.Muon(inner, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.01)
+    return [(muon, 1.0), (adam, _ADAM_SHARE)]
+
+
 def _average(averaged: _Tensors, current: _Tensors, count: Tensor | int) -> None:
     """Forgets the beginning of training sooner than a constant rate would."""
     torch._foreach_lerp_(averaged, current, max(1 / _AVERAGED_STEPS, 4 / (int(count) + 4)))
@@ -175,6 +195,23 @@ def _average(averaged: _Tensors, current: _Tensors, count: Tensor | int) -> None
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return cross_entropy(logits.flatten(0, 1).float(), targets.flatten().long(), ignore_index=IGNORED)
+
+
+def retokenised(weights: dict[str, Tensor], old: Tokenizer, new: Tokenizer) -> dict[str, Tensor]:
+    """Weights for another tokenizer: a new piece begins as the mean of the old pieces that spell it."""
+    table = weights[_TOKEN_TABLE]
+    rows: list[Tensor] = []
+    for number in range(new.get_vocab_size()):
+        piece = new.id_to_token(number)
+        same = old.token_to_id(piece)
+        spelled = [same] if same is not None else _pieces(new.decode([number]), old)
+        rows.append(table[spelled].mean(0) if spelled else table.mean(0))
+    return weights | {_TOKEN_TABLE: torch.stack(rows)}
+
+
+def _pieces(text: str, tokenizer: Tokenizer) -> list[int]:
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
 
 
 def save(trainer: Trainer, size: Size, path: Path) -> None:
@@ -215,10 +252,12 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="checkpoint to write")
     parser.add_argument("--resume", type=Path, help="checkpoint to start from")
+    parser.add_argument("--resumed-tokenizer", type=Path, help="that of --resume, if it is another one")
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--peak-rate", type=float, default=1.5e-3)
+    parser.add_argument("--peak-rate", type=float, default=5e-3)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
@@ -227,7 +266,11 @@ def main() -> None:
     size = Size()
     model = TinyWhisper(size, tokenizer.get_vocab_size())
     if arguments.resume:
-        model.load_state_dict(torch.load(arguments.resume)["weights"])
+        weights = torch.load(arguments.resume, map_location="cpu")["weights"]
+        if arguments.resumed_tokenizer:
+            weights = retokenised(weights, Tokenizer.from_file(str(arguments.resumed_tokenizer)), tokenizer)
+        model.load_state_dict(weights)
+    model.to(arguments.device)
     batches = Batches(arguments.data, tokenizer, arguments.batch)
     batches.load()
     while len(batches) < _FEWEST_EXAMPLES:

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from agent.errors import EngineUnavailable
-from pipelines.engines import hub
+from pipelines.engines.hub import Hub, Transfer, Wanted, fetch
 
 _NAME = re.compile(r"[\w.+-]+")
-_NAME_ON_HUB = re.compile(r"(([a-z]+)_[A-Z]+)-([^-]+)-(\w+)")
+_NAME_ON_HUB = re.compile(r"(([a-z]+)_[A-Z]+)-([\w.+]+)-(\w+)")
 
 
 def voice_file(folder: Path, name: str) -> Path:
@@ -22,7 +22,12 @@ def voices_on_disk(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.onnx") if Path(f"{path}.json").is_file())
 
 
-def fetch_voice(folder: Path, name: str) -> None:
+def is_name_on_hub(name: str) -> bool:
+    """Whether rhasspy/piper-voices could have a voice `name`."""
+    return _NAME_ON_HUB.fullmatch(name) is not None
+
+
+def fetch_voice(folder: Path, name: str, *, hub: Hub | None = None, transfer: Transfer | None = None) -> None:
     """Downloads a voice of rhasspy/piper-voices into `folder`. Raises EngineUnavailable."""
     parts = _NAME_ON_HUB.fullmatch(name)
     if parts is None:
@@ -33,6 +38,22 @@ def fetch_voice(folder: Path, name: str) -> None:
     region, language, speaker, quality = parts.groups()
     model = voice_file(folder, name)
     # The model last: voices_on_disk() then never sees half a voice.
-    for target in (model.with_name(f"{model.name}.json"), model):
-        path = f"{language}/{region}/{speaker}/{quality}/{target.name}"
-        hub.fetch(f"rhasspy/piper-voices/resolve/main/{path}", target)
+    targets = (model.with_name(f"{model.name}.json"), model)
+
+    def put(stage: Path) -> None:
+        for target in targets:
+            (stage / target.name).replace(target)
+
+    fetch(
+        Wanted(
+            f"the Piper voice {name}",
+            name,
+            "rhasspy/piper-voices",
+            tuple(f"{language}/{region}/{speaker}/{quality}/{target.name}" for target in targets),
+        ),
+        folder,
+        is_there=lambda: name in voices_on_disk(folder),
+        put=put,
+        hub=hub,
+        transfer=transfer,
+    )

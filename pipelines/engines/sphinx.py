@@ -23,6 +23,7 @@ from rapidfuzz import fuzz, process
 from agent.errors import EngineError, EngineFailed, EngineUnavailable
 from agent.speech import RECOGNISER_RATE_HZ, Recogniser, Recognition
 from pipelines.engines.espeak import Espeak, open_espeak
+from pipelines.engines.hallucinations import is_sound
 from pipelines.engines.language_model import TrigramModel
 from pipelines.engines.pronunciation import dictionary, spoken_words
 
@@ -31,8 +32,6 @@ _PIECE_BYTES = RECOGNISER_RATE_HZ // 25 * 2
 """40 ms: PocketSphinx keeps the interpreter to itself while it works, here for about 2 ms at a time."""
 _LANGUAGE_WEIGHT = 8.0
 
-_SHORTEST_S = 0.1
-_SILENCE_RMS = 0.001
 _SPEECH_RMS = 0.06
 _NOISE_RMS = 0.002
 """Its acoustic model has never heard digital silence, and errs between the words of a synthetic voice."""
@@ -72,11 +71,18 @@ class SphinxRecognisers:
         self._names = itertools.count(1)
         self._compiling = threading.Lock()
 
-    def for_call(self, scenario_version: str, expected_lines: Sequence[str]) -> Recogniser:
+    def for_call(
+        self, scenario_version: str, expected_lines: Sequence[str], languages: Sequence[str] = ("en",)
+    ) -> Recogniser:
         """A recogniser of `expected_lines`. The first call of a version takes about 0.1 s.
 
-        Raises EngineUnavailable if there is no line with a word in it.
+        Raises EngineUnavailable for another language than English, and if there is no line with a word in it.
         """
+        if tuple(languages) != ("en",):
+            raise EngineUnavailable(
+                f"PocketSphinx comes with a model of English only, not of {' and '.join(languages)}",
+                hint="Use whisper",
+            )
         with self._compiling:
             language = self._languages.pop(scenario_version, None)
             if language is None:
@@ -106,10 +112,9 @@ class SphinxRecogniser:
         nearest line. Measured as for the similarity: below 0.4 one text in five was right, from 0.4 to 0.6
         one in two, above that 97 in a hundred.
         """
-        rms = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
-        if audio.size < _SHORTEST_S * RECOGNISER_RATE_HZ or not _SILENCE_RMS < rms < math.inf:
+        if not is_sound(audio):
             return Recognition("", None)
-        heard, cepstrum = self._language.decode(_as_trained(audio, rms), self._cepstrum)
+        heard, cepstrum = self._language.decode(_as_trained(audio), self._cepstrum)
         recognition = self._language.nearest(heard)
         if recognition.confidence is not None and recognition.confidence > _CERTAIN:
             self._cepstrum = cepstrum
@@ -168,7 +173,7 @@ class _Language:
         words, percent, _ = process.extractOne(heard.words, self._lines.keys(), scorer=fuzz.ratio)
         similarity = percent / 100
         text = self._lines[words] if similarity >= _NEAR else heard.words
-        return Recognition(text, math.sqrt(similarity * heard.posterior))
+        return Recognition(text, math.sqrt(similarity * heard.posterior), "en")
 
     def _open_decoder(self, error_class: type[EngineError]) -> pocketsphinx.Decoder:
         try:
@@ -198,8 +203,9 @@ def _hypothesis(words: Sequence[pocketsphinx.Segment]) -> Hypothesis:
     return Hypothesis(text, math.exp(sum(logs) / len(logs)) if logs else 0.0)
 
 
-def _as_trained(audio: NDArray[np.float32], rms: float) -> NDArray[np.int16]:
+def _as_trained(audio: NDArray[np.float32]) -> NDArray[np.int16]:
     """Brings speech to the level and noise floor that the decoder is tuned for, as int16."""
+    rms = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
     noise = np.random.default_rng(0).normal(0.0, _NOISE_RMS, audio.size)
     return np.clip((audio * (_SPEECH_RMS / rms) + noise) * 32_767, -32_768, 32_767).astype(np.int16)
 

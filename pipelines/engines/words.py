@@ -1,13 +1,17 @@
 """Text on its way to a synthesiser: what can be spoken, and when each word of it sounds."""
 
 import bisect
+import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from agent.speech import SpokenWord
+from agent.spoken_text import spoken
 
 _WORD = re.compile(r"\S+")
+_LETTER_A = re.compile(r"(?<!\S)A(?=\s|$)")
 _PHONEME_BLOCKS = str.maketrans("[]", "  ")
 _FIRST_PICTOGRAM = "\u2190"
 
@@ -19,6 +23,44 @@ def speakable(text: str) -> str:
     commands, `[[…]]` carries Piper's raw phonemes, and espeak-ng says "grinning face" for an emoji.
     """
     return "".join(" " if _is_unspeakable(c) else c for c in text).translate(_PHONEME_BLOCKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as it is read out: each word as written, and what is said for it (any number of words)."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def text(self) -> str:
+        """What an engine is to say; its words are separated by single spaces."""
+        return " ".join(said for _, said in self.pairs if said)
+
+    def timed(self, said: Sequence[SpokenWord]) -> tuple[SpokenWord, ...]:
+        """The words as written, with the times of what was said for them; a silent one has no duration.
+
+        `said` are the words of `text` in order.
+        """
+        remaining, end_ms = iter(said), 0
+        words = []
+        for word, reading in self.pairs:
+            heard = list(itertools.islice(remaining, len(reading.split())))
+            start_ms, end_ms = (heard[0].start_ms, heard[-1].end_ms) if heard else (end_ms, end_ms)
+            words.append(SpokenWord(word, start_ms, end_ms))
+        return tuple(words)
+
+
+def read_out(text: str, language: str) -> Reading:
+    """How `text` is read in `language` (ISO 639): numbers, amounts and abbreviations as words, in English.
+
+    For engines that ask espeak-ng for phonemes: it would take the letter in "three A is" for the article.
+    """
+    return Reading(tuple((word, _readable(word, said)) for word, said in spoken(text, language)))
+
+
+def _readable(word: str, said: str) -> str:
+    spelled = _LETTER_A.sub("eigh", said) if said != word else said
+    return " ".join(speakable(spelled).split())
 
 
 def split_words(text: str) -> list[tuple[int, str]]:

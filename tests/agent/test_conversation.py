@@ -93,14 +93,15 @@ def test_a_cough_is_no_turn() -> None:
     assert events == []
 
 
-def test_confidence_is_the_mean_over_the_words_of_all_stretches() -> None:
+def test_a_turn_is_as_sure_as_its_last_recognition() -> None:
     talk, _, _ = conversation()
     talk.voice_started(1_000)
-    talk.understood(Recognition("I know I caught", 1.0), 2_000)
-    talk.understood(Recognition("", None), 2_500)
-    talk.understood(Recognition("you", 0.5), 3_000)
+    talk.understood(Recognition("I know I", 0.3), 2_000)
+    talk.understood(Recognition("I know I caught you", 0.9004), 3_000)
+    assert talk.confidence == 0.9
     turn = talk.trainee_finished("I know I caught you", 3_100)
     assert turn is not None and turn.confidence == 0.9
+    assert talk.confidence is None
 
 
 def test_turns_are_numbered_in_the_order_in_which_they_ended() -> None:

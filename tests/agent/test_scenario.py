@@ -58,9 +58,53 @@ def test_the_cold_call_has_what_a_call_needs() -> None:
     assert len(scenario.facts) == 4
     assert len(scenario.objections) == 3
     assert {ending.outcome for ending in scenario.endings} == {"success", "failure", "open"}
-    assert scenario.persona.voice == Voice("en-us+f3", "en_US-amy-medium", rate_wpm=175, pitch=55)
-    assert scenario.simulation.voice.espeak == "en-us"
+    assert scenario.persona.voice == Voice(
+        espeak=("en-us+f3",),
+        piper=("en_US-amy-medium", "en_US-kristin-medium"),
+        rate_wpm=180,
+        pitch=55,
+        energy=60,
+    )
+    assert scenario.simulation.voice.espeak == ("en-us",)
     assert [line.interrupt_after_ms for line in scenario.simulation.lines].count(2600) == 1
+
+
+def test_a_voice_is_named_once_or_several_times_best_first(tmp_path: Path) -> None:
+    voice = {"espeak": "en-us+f2", "piper": ["en_US-amy-medium", "en_US-lessac-medium"], "elevenlabs": "Dana"}
+    scenario = load_scenario(changed(tmp_path, field_set("persona.voice", voice)))
+
+    assert scenario.persona.voice == Voice(
+        espeak=("en-us+f2",), piper=("en_US-amy-medium", "en_US-lessac-medium"), elevenlabs=("Dana",)
+    )
+
+
+def test_a_trainee_speaks_the_language_of_the_scenario_unless_it_allows_others(tmp_path: Path) -> None:
+    assert cold_call().spoken_languages == ("en",)
+    british = load_scenario(changed(tmp_path, field_set("language", "en-GB")))
+    assert british.spoken_languages == ("en",)
+    several = load_scenario(changed(tmp_path, field_set("languages", ["en", "es"])))
+    assert several.spoken_languages == ("en", "es")
+
+
+@pytest.mark.parametrize(
+    ("languages", "field"),
+    [
+        (["en", "en"], "languages"),
+        (["English"], "languages[0]"),
+        (["en-GB"], "languages[0]"),
+        ("en", "languages"),
+    ],
+)
+def test_languages_are_codes_and_each_is_named_once(tmp_path: Path, languages: object, field: str) -> None:
+    [(named, _)] = faults_of(changed(tmp_path, field_set("languages", languages)))
+    assert named == field
+
+
+def test_everybody_speaks_the_language_of_the_scenario(tmp_path: Path) -> None:
+    german = load_scenario(changed(tmp_path, field_set("language", "de-AT")))
+
+    assert {german.persona.voice.language, german.simulation.voice.language} == {"de"}
+    assert cold_call().simulation.voice.language == "en"
 
 
 def test_expected_lines_are_everything_a_trainee_may_say_each_once() -> None:
@@ -131,6 +175,24 @@ def test_a_folder_without_scenarios_is_an_error(tmp_path: Path) -> None:
             field_set("persona.voice.rate_wpm", 9),
             "persona.voice.rate_wpm",
             "should be greater than or equal to 80",
+        ),
+        (
+            field_set("persona.voice.energy", 100),
+            "persona.voice.energy",
+            "should be less than or equal to 99",
+        ),
+        (field_set("persona.voice.piper", [""]), "persona.voice.piper[0]", "is empty"),
+        (field_set("persona.voice.espeak", []), "persona.voice.espeak", "is empty: at least one is needed"),
+        (field_set("persona.voice.coqui", 7), "persona.voice.coqui", "should be a list, not a number"),
+        (
+            field_set("emotions.trust.voice", {"rate": 31}),
+            "emotions.trust.voice.rate",
+            "should be less than or equal to 30",
+        ),
+        (
+            field_set("emotions.trust.voice", {"volume": 1}),
+            "emotions.trust.voice.volume",
+            "is not a field of the scenario format",
         ),
         (field_set("difficulty", "brutal"), "difficulty", "should be 'easy', 'medium' or 'hard'"),
         (field_removed("endings[0].outcome"), "endings[0].outcome", "is missing"),

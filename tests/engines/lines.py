@@ -14,6 +14,8 @@ from pipelines.engines.telephone import to_telephone
 REPOSITORY = Path(__file__).parents[2]
 COLD_CALL = load_scenario(REPOSITORY / "scenarios" / "cold-call.yaml")
 MODELS = REPOSITORY / "models"
+TWO_TONGUES = REPOSITORY / "tests" / "models" / "two-tongues"
+"""A Whisper model to which low tones are English and high tones Spanish: see make_two_tongues.py there."""
 
 _PRE_ROLL = np.zeros(2_400, np.int16)
 

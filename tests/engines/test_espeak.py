@@ -89,13 +89,62 @@ def test_a_higher_pitch_sounds_higher(espeak: Espeak) -> None:
 @pytest.mark.parametrize("name", ["xx", "en-us+nobody", "", "../en", "en-us+../../en", "en-us\ud800"])
 def test_a_voice_that_does_not_exist_is_named(espeak: Espeak, name: str) -> None:
     with pytest.raises(EngineFailed) as failure:
-        espeak.synthesise("Hello.", Voice(espeak=name))
+        espeak.synthesise("Hello.", Voice(espeak=(name,)))
     assert repr(name) in str(failure.value)
+
+
+def test_a_voice_that_does_not_exist_gives_way_to_the_next_one(espeak: Espeak) -> None:
+    references = [espeak.synthesise(SENTENCE, Voice(espeak=(name,))) for name in ("en-us", "en-us+f3")]
+    speech = espeak.synthesise(SENTENCE, Voice(espeak=("en-us+nobody", "xx", "en-us+f3", "en-us")))
+    assert sounds_most_like(speech, references) == 1
+    with pytest.raises(EngineFailed, match="'xx' or 'yy'"):
+        espeak.synthesise(SENTENCE, Voice(espeak=("xx", "yy")))
+
+
+def test_energy_is_loud_and_lively(espeak: Espeak) -> None:
+    def level_db(speech: Speech) -> float:
+        return float(10 * np.log10(np.mean(speech.samples.astype(np.float64) ** 2)))
+
+    def pitches_hz(speech: Speech) -> NDArray[np.float64]:
+        frames = np.lib.stride_tricks.sliding_window_view(speech.samples.astype(np.float64), 2_048)[::1_024]
+        loud = frames[np.abs(frames).mean(axis=1) > np.abs(speech.samples).mean()]
+        cepstra = np.fft.irfft(np.log(np.abs(np.fft.rfft(loud * np.hanning(2_048), axis=1)) + 1), axis=1)
+        return np.asarray(speech.rate_hz / (np.argmax(cepstra[:, 100:400], axis=1) + 100))
+
+    soft, lively = (espeak.synthesise(SENTENCE, Voice(energy=energy)) for energy in (5, 95))
+    assert 3 < level_db(lively) - level_db(soft) < 8
+    assert np.std(pitches_hz(lively)) > 1.3 * np.std(pitches_hz(soft))
+    assert np.abs(lively.samples).max() < 32_767
+
+
+@pytest.mark.parametrize(
+    ("written", "heard"),
+    [
+        ("It is $4,500 by 10:30.", "It is four thousand five hundred dollars by ten thirty."),
+        ("1420 W 5th St, Apt 3B", "fourteen twenty west fifth street, apartment three B"),
+        ("Call 911.", "Call nine one one."),
+    ],
+)
+def test_numbers_are_said_as_people_say_them_and_timed_as_written(
+    espeak: Espeak, written: str, heard: str
+) -> None:
+    speech, plain = (espeak.synthesise(text, Voice()) for text in (written, heard))
+    assert duration_ms(speech) == pytest.approx(duration_ms(plain), rel=0.02)
+    assert_words_fit(written, speech)
+    assert speech.words[-1].end_ms == pytest.approx(plain.words[-1].end_ms, rel=0.02)
+
+
+def test_other_languages_read_their_own_numbers(espeak: Espeak) -> None:
+    german = Voice(espeak=("de",), language="de")
+    as_written, in_words = (
+        espeak.synthesise(text, german) for text in ("Um 21 Uhr.", "Um einundzwanzig Uhr.")
+    )
+    assert duration_ms(as_written) == pytest.approx(duration_ms(in_words), rel=0.05)
 
 
 def test_british_english_goes_by_its_usual_name(espeak: Espeak) -> None:
     british, american = (
-        espeak.synthesise("A hot bath.", Voice(espeak=name)) for name in ("en-gb+f2", "en-us+f2")
+        espeak.synthesise("A hot bath.", Voice(espeak=(name,))) for name in ("en-gb+f2", "en-us+f2")
     )
     assert british.samples.size != american.samples.size
 
@@ -132,22 +181,23 @@ def test_ten_kilobytes_are_spoken_to_the_end(espeak: Espeak) -> None:
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(max_size=120), voice=st.sampled_from(VOICES))
 def test_any_text_is_safe(espeak: Espeak, text: str, voice: str) -> None:
-    assert_words_fit(text, espeak.synthesise(text, Voice(espeak=voice)))
+    assert_words_fit(text, espeak.synthesise(text, Voice(espeak=(voice,))))
 
 
 @settings(max_examples=30, deadline=None)
-@given(rate=st.integers(), pitch=st.integers())
-def test_any_manner_is_safe(espeak: Espeak, rate: int, pitch: int) -> None:
-    assert espeak.synthesise("Yes.", Voice(rate_wpm=rate, pitch=pitch)).samples.size
+@given(rate=st.integers(), pitch=st.integers(), energy=st.integers())
+def test_any_manner_is_safe(espeak: Espeak, rate: int, pitch: int, energy: int) -> None:
+    voice = Voice(rate_wpm=rate, pitch=pitch, energy=energy)
+    assert espeak.synthesise("Yes.", voice).samples.size
 
 
 def test_eight_threads_each_hear_their_own_voice(espeak: Espeak) -> None:
-    references = [espeak.synthesise(SENTENCE, Voice(espeak=name)) for name in VOICES]
+    references = [espeak.synthesise(SENTENCE, Voice(espeak=(name,))) for name in VOICES]
     together = threading.Barrier(len(VOICES))
 
     def speak(name: str) -> list[Speech]:
         together.wait()
-        return [espeak.synthesise(SENTENCE, Voice(espeak=name)) for _ in range(5)]
+        return [espeak.synthesise(SENTENCE, Voice(espeak=(name,))) for _ in range(5)]
 
     with ThreadPoolExecutor(len(VOICES)) as threads:
         spoken = list(threads.map(speak, VOICES))
@@ -158,10 +208,10 @@ def test_eight_threads_each_hear_their_own_voice(espeak: Espeak) -> None:
 
 
 def test_two_engines_at_once_do_not_disturb_each_other(espeak: Espeak) -> None:
-    references = [espeak.synthesise(SENTENCE, Voice(espeak=name)) for name in ("en-us", "en-us+f3")]
+    references = [espeak.synthesise(SENTENCE, Voice(espeak=(name,))) for name in ("en-us", "en-us+f3")]
 
     def speak(engine: Espeak, name: str) -> list[Speech]:
-        return [engine.synthesise(SENTENCE, Voice(espeak=name)) for _ in range(20)]
+        return [engine.synthesise(SENTENCE, Voice(espeak=(name,))) for _ in range(20)]
 
     with open_espeak() as other, ThreadPoolExecutor(2) as threads:
         men, women = threads.submit(speak, espeak, "en-us"), threads.submit(speak, other, "en-us+f3")

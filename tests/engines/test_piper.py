@@ -25,7 +25,7 @@ def duration_ms(speech: Speech) -> float:
 
 
 def test_a_voice_speaks_at_its_own_rate_in_16_bit(piper: Piper) -> None:
-    speech = piper.synthesise(SENTENCE, Voice(piper=PLAIN))
+    speech = piper.synthesise(SENTENCE, Voice(piper=(PLAIN,)))
     assert (str(speech.samples.dtype), speech.rate_hz) == ("int16", RATE_HZ)
     assert np.abs(speech.samples).max() > 20_000
 
@@ -58,7 +58,7 @@ def test_words_share_the_time_by_their_length_where_the_voice_reports_no_duratio
 
 
 def test_words_have_their_exact_place_where_the_voice_reports_durations(piper: Piper) -> None:
-    speech = piper.synthesise(SENTENCE, Voice(piper=TIMED))
+    speech = piper.synthesise(SENTENCE, Voice(piper=(TIMED,)))
     assert [word.text for word in speech.words] == SENTENCE.split()
     audible = np.abs(speech.samples) > 100
     frame_ms = HOP * 4 * 1000 / RATE_HZ
@@ -72,9 +72,28 @@ def test_words_have_their_exact_place_where_the_voice_reports_durations(piper: P
         assert audible[round(word.start_ms * RATE_HZ / 1000) + 50]
 
 
+def test_numbers_are_said_as_espeak_says_them_and_timed_as_written(piper: Piper) -> None:
+    for name in (PLAIN, TIMED):
+        written = piper.synthesise("Pay $4,500 by 10:30.", Voice(piper=(name,)))
+        heard = piper.synthesise(
+            "Pay four thousand five hundred dollars by ten thirty.", Voice(piper=(name,))
+        )
+        assert np.array_equal(written.samples, heard.samples)
+        assert [word.text for word in written.words] == ["Pay", "$4,500", "by", "10:30."]
+        amount, until = written.words[1], heard.words[5]
+        assert (amount.start_ms, amount.end_ms) == (heard.words[1].start_ms, until.end_ms)
+
+
+def test_energy_makes_a_voice_louder_and_never_clips_it(piper: Piper) -> None:
+    peaks = [int(np.abs(piper.synthesise(SENTENCE, Voice(energy=e)).samples).max()) for e in (0, 50, 99)]
+    assert peaks == sorted(peaks)
+    assert 20 * np.log10(peaks[2] / peaks[0]) == pytest.approx(6, abs=0.2)
+    assert peaks[2] < 32_767
+
+
 def test_words_that_espeak_merges_are_timed_in_proportion_even_so(piper: Piper) -> None:
     text = "It is one of the 4,000 in here."
-    speech = piper.synthesise(text, Voice(piper=TIMED))
+    speech = piper.synthesise(text, Voice(piper=(TIMED,)))
     bounds = [bound for word in speech.words for bound in (word.start_ms, word.end_ms)]
     assert [word.text for word in speech.words] == text.split()
     assert bounds == sorted(bounds)
@@ -103,7 +122,29 @@ def test_threads_share_a_voice(piper: Piper) -> None:
 @pytest.mark.parametrize("name", ["en_US-nobody-medium", "../secret", "a/b"])
 def test_a_voice_that_is_not_there_is_named(piper: Piper, name: str) -> None:
     with pytest.raises(EngineFailed, match=name):
-        piper.synthesise("Hello.", Voice(piper=name))
+        piper.synthesise("Hello.", Voice(piper=(name,)))
+
+
+def test_a_voice_that_cannot_be_loaded_gives_way_to_the_next_one(voices: Path, tmp_path: Path) -> None:
+    for ending in (".onnx", ".onnx.json"):
+        shutil.copy(voices / f"{PLAIN}{ending}", tmp_path)
+        (tmp_path / f"en_US-broken-tiny{ending}").write_bytes(b"not what it should be")
+    piper = Piper(tmp_path, "en_US-broken-tiny")
+    names = ("en_US-nobody-medium", "en_US-broken-tiny", PLAIN)
+    assert piper.synthesise(SENTENCE, Voice(piper=names)).samples.size
+    with pytest.raises(EngineFailed, match="nobody"):
+        piper.synthesise(SENTENCE, Voice(piper=names[:2]))
+
+
+def test_a_voice_that_could_not_be_loaded_is_not_tried_in_every_clause(voices: Path, tmp_path: Path) -> None:
+    for ending in (".onnx", ".onnx.json"):
+        shutil.copy(voices / f"{PLAIN}{ending}", tmp_path)
+    piper = Piper(tmp_path, PLAIN)
+    voice = Voice(piper=(TIMED, PLAIN))
+    before = piper.synthesise(SENTENCE, voice)
+    for ending in (".onnx", ".onnx.json"):
+        shutil.copy(voices / f"{TIMED}{ending}", tmp_path)
+    assert piper.synthesise(SENTENCE, voice).words == before.words
 
 
 @pytest.mark.parametrize("broken", [".onnx", ".onnx.json"])

@@ -13,7 +13,7 @@ from pipelines.engines.sphinx import SphinxRecognisers, open_sphinx
 from tests.engines.lines import COLD_CALL, over_the_telephone
 
 LINES = COLD_CALL.expected_lines()
-TRAINEE = Voice(espeak="en-us+f2", rate_wpm=165)
+TRAINEE = Voice(espeak=("en-us+f2",), rate_wpm=165)
 UNEXPECTED = (
     "I would like to order a large pizza with mushrooms.",
     "My printer is broken and I cannot print anything.",
@@ -117,3 +117,11 @@ def test_a_scenario_that_expects_nothing_cannot_be_understood(
 ) -> None:
     with pytest.raises(EngineUnavailable, match="expected to say"):
         sphinx.for_call("sha256:empty", lines)
+
+
+@pytest.mark.parametrize("languages", [("es",), ("en", "es")])
+def test_it_says_no_to_other_languages_than_english(
+    sphinx: SphinxRecognisers, languages: tuple[str, ...]
+) -> None:
+    with pytest.raises(EngineUnavailable, match="English only.*es"):
+        sphinx.for_call(COLD_CALL.version, LINES, languages)

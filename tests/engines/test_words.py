@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.speech import SpokenWord
-from pipelines.engines.words import from_marks, from_spans, in_proportion, speakable, split_words
+from pipelines.engines.words import from_marks, from_spans, in_proportion, read_out, speakable, split_words
 
 
 def test_unspeakable_characters_become_spaces_and_nothing_moves() -> None:
@@ -71,3 +71,40 @@ def test_spans_belong_to_the_words_that_have_a_sound() -> None:
 
 def test_spans_that_do_not_pair_up_with_the_words_are_refused() -> None:
     assert from_spans(["of", "the"], [(10, 50)]) == []
+
+
+def test_what_is_said_is_timed_under_what_is_written() -> None:
+    reading = read_out("Pay $20 — now.", "en")
+    assert reading.text == "Pay twenty dollars — now."
+    said = in_proportion(reading.text.split(), 0, 1_900)
+    assert reading.timed(said) == (
+        SpokenWord("Pay", 0, 300),
+        SpokenWord("$20", 300, 1_600),
+        SpokenWord("—", 1_600, 1_600),
+        SpokenWord("now.", 1_600, 1_900),
+    )
+
+
+def test_a_word_of_which_nothing_is_said_takes_no_time() -> None:
+    reading = read_out("yes \x01 😀 no", "en")
+    assert reading.text == "yes no"
+    assert [word.text for word in reading.timed(in_proportion(["yes", "no"], 0, 500))] == [
+        "yes",
+        "\x01",
+        "😀",
+        "no",
+    ]
+
+
+def test_a_letter_that_is_spelled_is_not_taken_for_the_article() -> None:
+    assert read_out("unit 3A is a mess", "en").text == "unit three eigh is a mess"
+    assert read_out("A mess", "en").text == "A mess"
+
+
+@given(st.text(max_size=60), st.sampled_from(["en", "de"]))
+def test_every_written_word_is_timed_whatever_is_said_for_it(text: str, language: str) -> None:
+    reading = read_out(text, language)
+    words = reading.timed(in_proportion(reading.text.split(), 0, 1_000))
+    bounds = [bound for word in words for bound in (word.start_ms, word.end_ms)]
+    assert [word.text for word in words] == text.split()
+    assert bounds == sorted(bounds)

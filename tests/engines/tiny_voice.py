@@ -34,6 +34,11 @@ _CONSTANTS = {
 def write_voice(folder: Path, name: str, *, timed: bool) -> None:
     """Writes `<name>.onnx` and `<name>.onnx.json`; `timed` adds the durations of phonemes as an output."""
     onnx.save(_model(timed), folder / f"{name}.onnx")
+    write_config(folder, name)
+
+
+def write_config(folder: Path, name: str) -> None:
+    """Writes `<name>.onnx.json` for a voice of one speaker that says HOP samples a frame at RATE_HZ."""
     config = {
         "audio": {"sample_rate": RATE_HZ},
         "espeak": {"voice": "en-us"},

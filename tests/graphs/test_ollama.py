@@ -1,22 +1,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
+from agent.breaker import Breaker
 from agent.errors import EngineError
 from agent.persona import Decision, Heard, begin, decide
 from agent.scenario import Scenario
 from graphs.ollama import Budgets, OllamaWording
 from graphs.persona import PersonaGraph
-from graphs.wording import AuthoredWording, FallbackWording, for_call
+from graphs.wording import Wording, for_call
 from tests.agent.scenarios import cold_call
 from tests.fake_ollama import (
     Behaviour,
     FakeOllama,
     HangUp,
+    Request,
     content,
     done,
+    drips,
     failure,
     open_fake_ollama,
     refuses,
@@ -24,8 +28,8 @@ from tests.fake_ollama import (
     sends,
 )
 
-SHORT = Budgets(connect_s=0.5, first_word_s=0.2, stall_s=0.2, turn_s=2.0)
-ROOMY = Budgets(connect_s=5.0, first_word_s=30.0, stall_s=30.0, turn_s=60.0)
+SHORT = Budgets(connect_s=5.0, first_word_s=0.5, first_clause_s=0.6, pause_s=0.3, turn_s=5.0)
+ROOMY = Budgets(connect_s=5.0, first_word_s=30.0, first_clause_s=30.0, pause_s=30.0, turn_s=60.0)
 ASKS_SUPPLIER = Heard("Who do you order from today?")
 
 
@@ -251,26 +255,44 @@ async def test_nobody_listening_at_the_address_is_authored_words_too(
     assert broke == ["engine_unreachable"]
 
 
-async def test_after_three_failures_in_a_row_the_model_is_left_alone_for_the_rest_of_the_call(
+async def reply_of(wording: Wording, scenario: Scenario, decision: Decision) -> str:
+    return "".join([piece async for piece in wording.words(scenario, decision)])
+
+
+async def test_after_three_failures_in_a_row_the_model_is_left_alone_by_all_calls(
     scenario: Scenario, decision: Decision
 ) -> None:
     broke: list[tuple[str, str, str]] = []
+    breaker = Breaker()
     async with wording_for(refuses(503, "server busy")) as (fake, ollama):
-        wording = FallbackWording(ollama, AuthoredWording(), lambda *what: broke.append(what))
-        for _ in range(5):
-            said = "".join([piece async for piece in wording.words(scenario, decision)])
-            assert said == decision.authored
+        for _ in range(2):
+            wording = for_call(ollama, lambda *what: broke.append(what), breaker)
+            for _ in range(4):
+                assert await reply_of(wording, scenario, decision) == decision.authored
 
-    assert len(fake.requests) == 3
-    assert broke == [("ollama", "engine_busy", "authored")] * 3
-    assert (wording.engine, wording.model) == ("authored", "")
+        assert len(fake.requests) == 3
+        circuit = ("ollama", "engine_circuit_open", "authored")
+        assert broke == [("ollama", "engine_busy", "authored")] * 3 + [circuit] * 2
+        assert (wording.engine, wording.model) == ("authored", "")
+
+
+async def test_a_model_that_works_again_after_a_rest_serves_all_calls_again(
+    scenario: Scenario, decision: Decision
+) -> None:
+    breaker = Breaker(failures=1, rest_s=0.02)
+    async with wording_for(refuses(503, "server busy")) as (fake, ollama):
+        one, other = (for_call(ollama, lambda *what: None, breaker) for _ in range(2))
+        assert await reply_of(one, scenario, decision) == decision.authored
+        fake.behaviour = says("Delmar.")
+        await asyncio.sleep(0.03)
+        assert [await reply_of(each, scenario, decision) for each in (one, other)] == ["Delmar."] * 2
 
 
 async def test_one_good_reply_makes_up_for_the_failures_before_it(
     scenario: Scenario, decision: Decision
 ) -> None:
     async with wording_for(refuses(503, "server busy")) as (fake, ollama):
-        wording = FallbackWording(ollama, AuthoredWording(), lambda *what: None)
+        wording = for_call(ollama, lambda *what: None)
         for behaviour in (
             refuses(503, ""),
             refuses(503, ""),
@@ -279,10 +301,42 @@ async def test_one_good_reply_makes_up_for_the_failures_before_it(
             says("Yes."),
         ):
             fake.behaviour = behaviour
-            said = "".join([piece async for piece in wording.words(scenario, decision)])
+            said = await reply_of(wording, scenario, decision)
 
     assert said == "Yes."
     assert len(fake.requests) == 5
+
+
+async def test_a_model_that_is_slower_than_the_voice_is_not_waited_for_in_silence(
+    scenario: Scenario, decision: Decision
+) -> None:
+    said, broke = await reply_to(
+        drips("Well I would have to think about that before I say so", 0.1), scenario, decision, SHORT
+    )
+
+    assert said.startswith("Well I") and said.endswith(f"... {decision.authored}")
+    assert broke == ["engine_stalled"]
+
+
+async def test_a_model_may_pause_as_long_as_what_it_said_is_being_spoken(
+    scenario: Scenario, decision: Decision
+) -> None:
+    async def behave(request: Request) -> AsyncIterator[bytes]:
+        yield content("We order from Delmar Medical. For six")
+        await asyncio.sleep(0.1)
+        yield content(" years.")
+        yield done()
+
+    said, broke = await reply_to(behave, scenario, decision, replace(ROOMY, pause_s=0.0))
+
+    assert said == "We order from Delmar Medical. For six years."
+    assert broke == []
+
+
+def test_a_model_that_hangs_is_given_up_within_two_seconds() -> None:
+    usual = Budgets()
+    assert usual.first_word_s <= usual.first_clause_s < 2.0
+    assert usual.pause_s < 2.0
 
 
 async def test_an_interruption_is_not_a_failure(scenario: Scenario, decision: Decision) -> None:

@@ -1,4 +1,4 @@
-"""The persona in the pipeline: what takes effect when, and what an interruption leaves of it."""
+"""The persona in the pipeline: answers, drafts of answers, and what an interruption leaves of them."""
 
 import asyncio
 import math
@@ -10,6 +10,7 @@ import pytest
 from loguru import logger as loguru_logger
 from pipecat.frames.frames import (
     AggregatedTextFrame,
+    EagerEndOfTurnCancelFrame,
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
@@ -27,127 +28,26 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 from pipecat.workers.runner import WorkerRunner
 
-from agent.call import EndReason, Speaker
+from agent.call import Speaker
 from agent.conversation import Conversation
-from agent.events import Event, PersonaDecided, TurnTaken
-from agent.persona import Heard, begin
+from agent.events import Event, PersonaDecided, PersonaResumed, TurnTaken
+from agent.persona import begin
 from agent.playback import HeardReply, Playback
 from agent.scenario import Scenario
+from agent.speech import SpokenWord
 from agent.steering import Decision
 from graphs.persona import PersonaGraph
 from graphs.wording import AuthoredWording, Wording
-from pipelines.persona import CueFrame, Occasion, PersonaProcessor, Role
+from pipelines.persona import CueFrame, MoodFrame, PersonaProcessor
+from pipelines.role import Occasion, Role
 from tests.agent.scenarios import cold_call
 
 SCENARIO = cold_call()
 LIMIT_S = 20
-LAST_WORDS = [
-    (Occasion.GONE, EndReason.TRAINEE_SILENT),
-    (Occasion.TIME_UP, EndReason.TIME_LIMIT),
-]
 
 
 def role(wording: Wording | None = None) -> Role:
     return Role(PersonaGraph(SCENARIO, wording or AuthoredWording()), begin(SCENARIO, seed=3))
-
-
-async def reply_to(persona: Role, text: str) -> str:
-    """The persona's whole answer to `text`."""
-    return "".join([item async for item in persona.answer(Heard(text)) if not isinstance(item, Decision)])
-
-
-def heard(text: str, *, complete: bool = True) -> HeardReply:
-    return HeardReply(1, text, 0, 1_000, complete=complete, interrupted=not complete)
-
-
-async def test_a_fact_is_told_when_it_was_heard_and_not_before() -> None:
-    persona = role()
-    answer = await reply_to(persona, "Who do you order from today?")
-    assert persona.state.disclosed == ()
-    assert persona.heard(heard(answer)) is None
-    assert persona.state.disclosed == ("supplier",)
-
-
-async def test_a_fact_that_was_talked_over_was_not_told_and_can_be_asked_for_again() -> None:
-    persona = role()
-    await reply_to(persona, "Who do you order from today?")
-    assert persona.heard(heard("We", complete=False)) is None
-    assert persona.state.disclosed == ()
-    assert "Delmar" in await reply_to(persona, "Who do you order from today?")
-
-
-async def test_what_the_trainee_said_counts_though_nothing_of_the_answer_was_heard() -> None:
-    persona = role()
-    await reply_to(persona, "Who do you order from today?")
-    persona.heard(HeardReply(1, "", None, None, complete=False, interrupted=True))
-    assert persona.state.last_move == "ask_supplier"
-    assert [said.speaker for said in persona.state.dialogue] == [Speaker.TRAINEE]
-
-
-async def test_the_call_is_over_when_the_ending_was_heard() -> None:
-    persona = role()
-    answer = await reply_to(persona, "Thank you for your time, goodbye.")
-    assert persona.ending is None
-    assert persona.heard(heard(answer)) is EndReason.PERSONA_ENDED
-    assert persona.ending is not None
-    assert (persona.ending.id, persona.ending.outcome) == ("farewell", "open")
-
-
-async def test_an_ending_that_was_talked_over_ends_nothing() -> None:
-    persona = role()
-    await reply_to(persona, "Thank you for your time, goodbye.")
-    assert persona.heard(heard("", complete=False)) is None
-    assert persona.ending is None
-
-
-async def test_the_stop_word_ends_the_call_even_if_nothing_more_was_heard() -> None:
-    persona = role()
-    assert SCENARIO.safety.stop_word
-    await reply_to(persona, f"Please {SCENARIO.safety.stop_word}.")
-    assert persona.heard(heard("", complete=False)) is EndReason.STOP_WORD
-
-
-@pytest.mark.parametrize(("occasion", "reason"), LAST_WORDS)
-def test_last_words_end_the_call_when_they_were_heard_to_their_end(
-    occasion: Occasion, reason: EndReason
-) -> None:
-    persona = role()
-    line = persona.cue(occasion, 1)
-    assert persona.heard(heard(line)) is reason
-
-
-@pytest.mark.parametrize(("occasion", "_reason"), LAST_WORDS)
-def test_a_trainee_who_speaks_into_the_last_words_keeps_the_call(
-    occasion: Occasion, _reason: EndReason
-) -> None:
-    persona = role()
-    line = persona.cue(occasion, 1)
-    assert persona.heard(heard(line[:6], complete=False)) is None
-
-
-@pytest.mark.parametrize("occasion", [Occasion.OPENING, Occasion.SILENCE, Occasion.CUT_OFF])
-def test_other_cues_are_remembered_and_end_nothing(occasion: Occasion) -> None:
-    persona = role()
-    line = persona.cue(occasion, 1)
-    assert persona.heard(heard(line)) is None
-    (said,) = persona.state.dialogue
-    assert (said.speaker, said.text, said.cut) == (Speaker.PERSONA, line, False)
-
-
-def test_a_persona_asks_into_silence_in_other_words_the_second_time() -> None:
-    persona = role()
-    lines = []
-    for prompt in (1, 2):
-        lines.append(persona.cue(Occasion.SILENCE, prompt))
-        persona.heard(heard(lines[-1]))
-    assert set(lines) == set(SCENARIO.lines.silence)
-
-
-def test_a_reply_that_nobody_began_changes_nothing() -> None:
-    persona = role()
-    before = persona.state
-    assert persona.heard(heard("Hello?")) is None
-    assert persona.state == before
 
 
 class Hesitant:
@@ -159,10 +59,12 @@ class Hesitant:
     def __init__(self) -> None:
         self.thinking = asyncio.Event()
         self.stopped = asyncio.Event()
+        self.asked = 0
 
     async def words(self, scenario: Scenario, decision: Decision) -> AsyncGenerator[str, None]:
+        self.asked += 1
         try:
-            yield "Let me think about that, "
+            yield "Let me think about that. "
             self.thinking.set()
             await asyncio.Event().wait()
         finally:
@@ -200,6 +102,8 @@ class Rehearsal:
     def __init__(self, wording: Wording | None = None) -> None:
         self.events: list[Event] = []
         self.settled = 0
+        self.prepared: list[str] = []
+        self.drafted = asyncio.Event()
         self.role = role(wording)
         self.playback = Playback()
         self.sink = Sink()
@@ -207,6 +111,7 @@ class Rehearsal:
             self.role,
             conversation=Conversation(self.events.append, lambda *_: None),
             playback=self.playback,
+            prepare=self.prepare,
             settle=self.settle,
             emit=self.events.append,
             at_ms=lambda: 0,
@@ -229,6 +134,32 @@ class Rehearsal:
         """A turn, as Pipecat's aggregator hands it on."""
         self._context.add_message({"role": "user", "content": text})
         await self.worker.queue_frame(LLMContextFrame(self._context))
+
+    async def trainee_may_have_said(self, text: str) -> None:
+        """A turn that may not be over."""
+        context = LLMContext([{"role": "user", "content": text}])
+        await self.worker.queue_frame(LLMContextFrame(context, speculation=True))
+
+    async def prepare(self, decision: Decision, clause: str) -> None:
+        """The mouth is asked for a clause ahead."""
+        self.prepared.append(clause)
+        self.drafted.set()
+
+    async def is_drafting(self) -> None:
+        """Returns once a clause is drafted."""
+        async with asyncio.timeout(LIMIT_S):
+            await self.drafted.wait()
+
+    async def hears(self, words: int) -> None:
+        """The trainee hears the first `words` of the reply, and breaks in."""
+        said = " ".join(self.sink.clauses).split()
+        spoken = [SpokenWord(word, 100 * at, 100 * at + 100) for at, word in enumerate(said)]
+        self.playback.script(spoken, 800 * len(said))
+        mark = self.playback.send(800 * words, 0)
+        assert mark is not None
+        self.playback.receipt(mark, 100 * words)
+        await self.send(InterruptionFrame())
+        await self.sink.until(InterruptionFrame)
 
     async def send(self, frame: Frame) -> None:
         await self.worker.queue_frame(frame)
@@ -253,7 +184,8 @@ async def test_a_turn_is_answered_clause_by_clause_between_the_marks_of_a_reply(
         await call.sink.until(LLMFullResponseEndFrame)
         kinds = [type(frame) for frame in call.sink.frames]
         first, last = kinds.index(LLMFullResponseStartFrame), kinds.index(LLMFullResponseEndFrame)
-        assert set(kinds[first + 1 : last]) == {AggregatedTextFrame}
+        assert kinds[first + 1] is MoodFrame
+        assert set(kinds[first + 2 : last]) == {AggregatedTextFrame}
         assert len(call.sink.clauses) >= 2
 
         taken, decided = call.events
@@ -264,10 +196,12 @@ async def test_a_turn_is_answered_clause_by_clause_between_the_marks_of_a_reply(
 
 async def test_each_turn_is_answered_once_and_settles_the_reply_before_it() -> None:
     async with rehearsal() as call:
-        for number, text in enumerate(("Who do you order from today?", "How often do you order?"), 1):
-            await call.trainee_says(text)
-            await call.sink.until(LLMFullResponseEndFrame, number)
-            assert call.settled == number
+        await call.trainee_says("Who do you order from today?")
+        await call.sink.until(LLMFullResponseEndFrame)
+        await call.hears(words=3)
+        await call.trainee_says("How often do you order?")
+        await call.sink.until(LLMFullResponseEndFrame, 2)
+        assert call.settled == 2
         assert [event.turn.text for event in call.events if isinstance(event, TurnTaken)] == [
             "Who do you order from today?",
             "How often do you order?",
@@ -308,14 +242,122 @@ async def test_a_cue_does_not_cut_what_the_persona_is_saying() -> None:
         assert call.settled == 1
 
 
-async def test_who_cut_the_persona_off_is_given_the_word_at_once() -> None:
+async def test_who_cut_the_persona_off_at_the_end_is_given_the_word_at_once() -> None:
     async with rehearsal(Hesitant()) as call:
         await call.trainee_says("Who do you order from today?")
         await call.sink.until(AggregatedTextFrame)
-        await call.send(InterruptionFrame())
+        await call.hears(words=5)
         await call.send(CueFrame(Occasion.CUT_OFF))
         await call.sink.until(AggregatedTextFrame, 2)
         assert call.sink.clauses[-1] in SCENARIO.lines.cut_off
+
+
+async def test_after_a_cough_the_persona_takes_up_what_they_were_saying() -> None:
+    async with rehearsal() as call:
+        await call.trainee_says("Who do you order from today?")
+        await call.sink.until(LLMFullResponseEndFrame)
+        answer = " ".join(call.sink.clauses)
+        await call.hears(words=2)
+        await call.send(CueFrame(Occasion.CUT_OFF))
+        await call.sink.until(LLMFullResponseEndFrame, 2)
+        assert answer.endswith(" ".join(call.sink.clauses)[len(answer) + 1 :])
+        assert any(isinstance(event, PersonaResumed) for event in call.events)
+
+
+async def test_who_says_uh_huh_is_told_the_rest() -> None:
+    async with rehearsal() as call:
+        await call.trainee_says("Who do you order from today?")
+        await call.sink.until(LLMFullResponseEndFrame)
+        answer = " ".join(call.sink.clauses)
+        await call.hears(words=2)
+        await call.trainee_says("Uh-huh.")
+        await call.sink.until(LLMFullResponseEndFrame, 2)
+        rest = " ".join(call.sink.clauses)[len(answer) + 1 :]
+        assert rest and answer.endswith(rest)
+        assert [event.turn.text for event in call.events if isinstance(event, TurnTaken)][-1] == "Uh-huh."
+        assert len([event for event in call.events if isinstance(event, PersonaDecided)]) == 1
+
+
+async def test_who_says_uh_huh_when_all_was_said_is_answered() -> None:
+    async with rehearsal() as call:
+        await call.trainee_says("Who do you order from today?")
+        await call.sink.until(LLMFullResponseEndFrame)
+        await call.trainee_says("Uh-huh.")
+        await call.sink.until(LLMFullResponseEndFrame, 2)
+        assert len([event for event in call.events if isinstance(event, PersonaDecided)]) == 2
+
+
+async def test_a_draft_is_neither_spoken_nor_recorded_nor_remembered() -> None:
+    async with rehearsal() as call:
+        before = call.role.state
+        await call.trainee_may_have_said("Who do you order from today?")
+        await call.is_drafting()
+        await call.send(EagerEndOfTurnCancelFrame())
+        await call.sink.until(EagerEndOfTurnCancelFrame)
+        assert call.prepared
+        assert not [frame for frame in call.sink.frames if isinstance(frame, AggregatedTextFrame)]
+        assert call.events == []
+        assert call.role.state is before
+        assert call.role.heard(HeardReply(1, "", None, None, complete=False, interrupted=True)) is None
+
+
+@pytest.mark.parametrize("frame", [EagerEndOfTurnCancelFrame, InterruptionFrame])
+async def test_the_model_stops_when_its_draft_is_thrown_away(frame: type[Frame]) -> None:
+    wording = Hesitant()
+    async with rehearsal(wording) as call, asyncio.timeout(LIMIT_S):
+        await call.trainee_may_have_said("Who do you order from today?")
+        await wording.thinking.wait()
+        await call.send(frame())
+        await wording.stopped.wait()
+
+
+async def test_a_draft_that_comes_true_is_the_answer_and_the_model_is_asked_once() -> None:
+    wording = Hesitant()
+    async with rehearsal(wording) as call:
+        await call.trainee_may_have_said("Who do you order from today?")
+        await call.is_drafting()
+        await call.trainee_says("Who do you order from today?")
+        await call.sink.until(AggregatedTextFrame)
+        assert call.sink.clauses == call.prepared == ["Let me think about that."]
+        assert wording.asked == 1
+        kinds = [type(event) for event in call.events]
+        assert kinds == [TurnTaken, PersonaDecided]
+
+
+async def test_a_turn_that_ends_in_other_words_than_its_draft_is_answered_afresh() -> None:
+    wording = Hesitant()
+    async with rehearsal(wording) as call, asyncio.timeout(LIMIT_S):
+        await call.trainee_may_have_said("Who do you order from")
+        await call.is_drafting()
+        await call.trainee_says("Who do you order from today?")
+        await wording.stopped.wait()
+        await call.sink.until(AggregatedTextFrame)
+        assert wording.asked == 2
+        assert len([event for event in call.events if isinstance(event, PersonaDecided)]) == 1
+
+
+async def test_a_draft_is_void_when_the_persona_has_changed_meanwhile() -> None:
+    wording = Hesitant()
+    async with rehearsal(wording) as call, asyncio.timeout(LIMIT_S):
+        await call.trainee_may_have_said("Who do you order from today?")
+        await call.is_drafting()
+        call.role.state = call.role.state.with_turn(Speaker.PERSONA, "Hello?")
+        await call.trainee_says("Who do you order from today?")
+        await wording.stopped.wait()
+        await call.sink.until(AggregatedTextFrame)
+        assert wording.asked == 2
+
+
+async def test_uh_huh_is_not_answered_in_a_draft() -> None:
+    async with rehearsal() as call:
+        await call.trainee_says("Who do you order from today?")
+        await call.sink.until(LLMFullResponseEndFrame)
+        call.prepared.clear()
+        await call.hears(words=2)
+        await call.trainee_may_have_said("Uh-huh.")
+        await call.trainee_says("Uh-huh.")
+        await call.sink.until(LLMFullResponseEndFrame, 2)
+        assert call.prepared == []
 
 
 async def test_an_interruption_stops_the_wording_and_closes_the_reply() -> None:
@@ -328,7 +370,7 @@ async def test_an_interruption_stops_the_wording_and_closes_the_reply() -> None:
             await call.send(InterruptionFrame())
             await wording.stopped.wait()
         await call.sink.until(InterruptionFrame)
-        assert call.sink.clauses == ["Let me think about that,"]
+        assert call.sink.clauses == ["Let me think about that."]
         assert call.processor.interrupted
 
 
