@@ -27,8 +27,9 @@ _LEAVES_OPEN: Final = frozenset({
 """Words after which a sentence goes on, however long the pause."""
 
 
-_SURE: Final = 0.1
-"""Below this probability smart turn is seldom wrong that more is to come; above it, it often is."""
+_SURE: Final = 0.03
+_UNSURE: Final = 0.06
+"""Up to `_SURE` smart turn is seldom wrong that more is to come; from `_UNSURE` on it often is."""
 
 _NUMBERS: Final = frozenset(
     """
@@ -49,7 +50,7 @@ class TurnTiming:
     """
 
     start_ms: int = 100
-    barge_in_ms: int = 160
+    barge_in_ms: int = 100
     eager_ms: int = 80
     shortest_ms: int = 160
     longest_ms: int = 1_200
@@ -77,7 +78,7 @@ def needed_ms(probability: float, text: str, timing: TurnTiming, *, punctuates: 
     with a mark and leaves a cut one without. Where the melody surely goes on, a finished sentence waits for
     it. The figures are in docs/turn-taking.md.
     """
-    sure = min(1.0, max(0.0, 1.0 - probability / _SURE))
+    sure = min(1.0, max(0.0, (_UNSURE - probability) / (_UNSURE - _SURE)))
     ended = text.rstrip().endswith((".", "?", "!"))
     if not text.strip():
         doubt = 0.5
@@ -116,14 +117,9 @@ class TurnTaker:
         self._punctuates = False
 
     @property
-    def in_turn(self) -> bool:
-        """Whether the trainee has the floor."""
-        return self._in_turn
-
-    @property
-    def silence_ms(self) -> int:
-        """How long the trainee has been silent."""
-        return self._silence_ms
+    def speaking(self) -> bool:
+        """Whether the trainee has the floor and makes no pause."""
+        return self._in_turn and not self._pausing
 
     @property
     def needed_ms(self) -> int:

@@ -149,7 +149,7 @@ class PlainServer:
 async def open_plain_server(*options: str) -> AsyncIterator[PlainServer]:
     """Runs plain_pipecat.py with these options in a process of its own, on a free loopback port.
 
-    What it complains of goes to stderr. Raises RolecallError or TimeoutError if it does not come up.
+    What it complains of goes to stderr. Raises RolecallError if it does not come up.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -171,13 +171,16 @@ async def open_plain_server(*options: str) -> AsyncIterator[PlainServer]:
 
 
 async def _until_ready(process: asyncio.subprocess.Process, url: str) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(_START_S):
-        while process.returncode is None:
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + _START_S
+    async with httpx.AsyncClient(trust_env=False) as client:
+        while process.returncode is None and loop.time() < until_s:
             with suppress(httpx.TransportError):
                 if (await client.get(f"{url}/ready")).is_success:
                     return
             await asyncio.sleep(_POLL_S)
-    raise RolecallError(f"the plain pipeline did not start, it ended with {process.returncode}")
+    why = "took too long" if process.returncode is None else f"ended with {process.returncode}"
+    raise RolecallError(f"the plain pipeline did not start: it {why}")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -28,6 +28,7 @@ from pipecat.utils.time import time_now_iso8601
 from agent.conversation import Conversation
 from agent.errors import EngineError
 from agent.events import Event, TraineeSaying
+from agent.partials import Agreement
 from agent.speech import RECOGNISER_RATE_HZ, Recognition
 from agent.turn_end import Step, TurnTaker, TurnTiming, leaves_open
 from pipelines.along import ServiceWords, joined
@@ -42,6 +43,9 @@ _LONG_MS: Final = 8_000
 """From here on a pause within a turn settles what was said before it: a recogniser's window is finite."""
 _WITHIN_PAUSE_MS: Final = 80
 """So long before the trainee is known to go on, they were silent."""
+_GLANCE_MS: Final = 1_500
+_QUICK_S: Final = 0.25
+"""An engine that takes longer than this is not asked between pauses: it is needed for the pauses."""
 _JUDGED_MS: Final = 8_000
 """What smart turn listens to."""
 
@@ -124,6 +128,10 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         self._settled: list[Recognition] = []
         self._pause = _Pause(0)
         self._considering: asyncio.Task[None] | None = None
+        self._agreement = Agreement()
+        self._glanced_ms = 0
+        self._glancing: asyncio.Task[None] | None = None
+        self._took_s = 0.0
 
     @property
     def supports_ttfs(self) -> bool:
@@ -133,6 +141,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
     async def cleanup(self) -> None:
         """Stops considering."""
         await self._stop_considering()
+        await self._stop_glancing()
         await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -149,6 +158,8 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         await self._take(
             self._turn.hear(sounding=sounding, certain=self._voice.certain, persona_audible=audible)
         )
+        if self._turn.speaking and self._tape.end_ms - self._glanced_ms >= _GLANCE_MS:
+            self._glance()
         yield None
 
     async def _take(self, step: Step | None) -> None:
@@ -166,13 +177,26 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         noticed_after_ms = self._timing.barge_in_ms if self._persona_audible() else self._timing.start_ms
         self._turn_ms = self._from_ms = max(0, self._tape.end_ms - noticed_after_ms - _LEAD_MS)
         self._settled = []
+        self._agreement, self._glanced_ms = Agreement(), self._tape.end_ms
         if self._along is not None:
             self._along.begin()
         self._conversation.voice_started(self._at_ms())
         await self.broadcast_frame(VADUserStartedSpeakingFrame, start_secs=noticed_after_ms / 1_000)
         await self.broadcast_frame(ProposedUserStartedSpeakingFrame)
 
+    def _glance(self) -> None:
+        """Has a turn that goes on and on understood so far, for whoever watches."""
+        self._glanced_ms = self._tape.end_ms
+        if self._took_s <= _QUICK_S and (self._glancing is None or self._glancing.done()):
+            self._glancing = self.create_task(self._show_stable(), "glancing")
+
+    async def _show_stable(self) -> None:
+        stable, _ = self._agreement.update((await self._recognise()).text)
+        if stable:
+            self._emit(TraineeSaying(joined([*self._settled, Recognition(stable, None)]).text, self._at_ms()))
+
     async def _consider(self) -> None:
+        await self._stop_glancing()
         self._conversation.voice_stopped(self._at_ms())
         self._pause = _Pause(self._at_ms() - self._timing.eager_ms)
         if self._along is not None:
@@ -187,6 +211,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         understood = self._pause.recognition
         if understood is not None and self._tape.end_ms - self._from_ms > _LONG_MS:
             self._settled.append(understood)
+            self._agreement = Agreement()
             self._from_ms = self._tape.end_ms - _WITHIN_PAUSE_MS
         await self.broadcast_frame(VADUserStartedSpeakingFrame)
 
@@ -227,11 +252,15 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             # It has heard the whole turn, so nothing of it is settled apart.
             self._settled = []
             return said
+        now_s = asyncio.get_running_loop().time
+        began_s = now_s()
         try:
             return await self._recogniser.recognise(self._tape.since(self._from_ms))
         except EngineError:
             # The engines have reported it; the persona says that they did not understand.
             return Recognition("", None)
+        finally:
+            self._took_s = now_s() - began_s
 
     async def _expect_end(self, pause: _Pause) -> None:
         """Has an answer drafted, once the pause is judged and what was said could be all."""
@@ -245,6 +274,11 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         """The whole turn: what earlier pauses settled, and what was understood up to this one."""
         understood = self._pause.recognition
         return joined([*self._settled, understood] if understood else self._settled)
+
+    async def _stop_glancing(self) -> None:
+        glancing, self._glancing = self._glancing, None
+        if glancing is not None:
+            await self.cancel_task(glancing)
 
     async def _stop_considering(self) -> None:
         considering, self._considering = self._considering, None

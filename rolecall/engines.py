@@ -114,7 +114,7 @@ class Engines:
                 for_call(wording, partial(on_broke, "wording"), self.breakers_of_wording.of(wording.engine))
             ),
             turn_models=self.turn_models,
-            streaming=streaming and streaming_service(streaming, scenario.spoken_languages),
+            streaming=streaming_service(streaming, scenario.spoken_languages) if streaming else None,
         )
 
     def warm_up(self, scenario: Scenario) -> None:

@@ -23,7 +23,7 @@ VOICE = Voice()
 CLAUSE = "We order from Delmar."
 
 CALM = Patience(hedge_s=30.0, within_s=30.0, last_s=30.0)
-IMPATIENT = Patience(hedge_s=0.08, within_s=0.1, last_s=30.0)
+IMPATIENT = Patience(hedge_s=0.15, within_s=0.2, last_s=30.0)
 HEDGING = Patience(hedge_s=0.08, within_s=30.0, last_s=30.0)
 
 
@@ -258,9 +258,9 @@ async def test_an_engine_that_hangs_costs_the_process_two_threads_however_many_c
             whisper = FakeRecogniser("whisper", hang)
             for _ in range(6):
                 call = process.recogniser(whisper, FakeRecogniser("sphinx"), patience=IMPATIENT)
-                assert await understood(call, 2) == ["sphinx"] * 2
-                lost = min(2, whisper.asked)
-                await until(lambda: process.pools.local.hanging == lost)  # noqa: B023 awaited at once
+                assert await understood(call, 1) == ["sphinx"]
+                await until(lambda: process.pools.local.hanging == whisper.asked)
+                assert await understood(call, 1) == ["sphinx"]
             assert whisper.asked == 2
             assert [code for _, code, _ in process.reports.lines] == ["engine_timed_out"] * 2 + [
                 "engine_circuit_open"
@@ -455,7 +455,7 @@ async def test_an_engine_may_take_longer_while_there_is_sound_to_be_heard() -> N
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(synthesiser.speak(CLAUSE, VOICE, covered_s=30.0))
                 await asyncio.to_thread(hang.begun.acquire)
-                await asyncio.sleep(0.12)
+                await asyncio.sleep(0.22)
                 hang.let_go()
             assert (synthesiser.engine, process.reports.lines) == ("piper", [])
 

@@ -193,6 +193,19 @@ async def test_what_is_understood_so_far_is_shown_to_who_watches(models: TurnMod
         assert {event.text for event in call.events if isinstance(event, TraineeSaying)} == {COMPLETE}
 
 
+async def test_a_turn_without_pauses_is_shown_too_as_far_as_two_glances_agree(models: TurnModels) -> None:
+    def says(heard_s: float) -> str:
+        return " ".join(f"word{number}" for number in range(int(heard_s * 2)))
+
+    impatient_never = TurnTiming(eager_ms=2_000, shortest_ms=2_500, longest_ms=3_000)
+    async with listening(models, Understanding(says), impatient_never) as call:
+        for _ in range(4):
+            await call.says("We help dental offices spend less time ordering supplies")
+        texts = [event.text for event in call.events if isinstance(event, TraineeSaying)]
+    assert len(texts) >= 2
+    assert all(later.startswith(sooner) for sooner, later in zip(texts, texts[1:], strict=False))
+
+
 async def test_who_goes_on_takes_the_expectation_back_and_is_understood_as_a_whole(
     models: TurnModels,
 ) -> None:
