@@ -73,6 +73,13 @@ class Playback:
         """Whether a reply is under way: begun, and not yet closed."""
         return self._open
 
+    @property
+    def unheard_ms(self) -> float:
+        """How much of the reply is spoken but, by the receipts, not yet heard; 0 for a reply that was cut."""
+        if not self._open or self._cut_ms is not None:
+            return 0.0
+        return (self._scripted - self._heard) / self._per_ms
+
     def begin(self) -> int:
         """A new reply begins. Returns its number. The one before it must have been closed."""
         assert not self._open, "the reply before this one was not closed"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+_TURNS_TO_TELL: Final = 2
 _CLICK_MS: Final = 40
 """A sound in a pause that is shorter than this is not the trainee going on."""
 
@@ -114,7 +115,8 @@ class TurnTaker:
         self._silence_ms = 0
         self._probability: float | None = None
         self._text: str | None = None
-        self._punctuates = False
+        self._marks_seen = False
+        self._turns_without = 0
 
     @property
     def speaking(self) -> bool:
@@ -127,6 +129,11 @@ class TurnTaker:
         if self._probability is None or self._text is None:
             return self._timing.longest_ms
         return needed_ms(self._probability, self._text, self._timing, punctuates=self._punctuates)
+
+    @property
+    def _punctuates(self) -> bool:
+        """Whether the recogniser does: until several turns of this call say otherwise."""
+        return self._marks_seen or self._turns_without < _TURNS_TO_TELL
 
     def hear(self, *, sounding: bool, certain: bool, persona_audible: bool) -> Step | None:
         """Takes the next block: whether there is speech in it, and whether the persona can be heard.
@@ -154,7 +161,7 @@ class TurnTaker:
     def understood(self, text: str) -> Step | None:
         """The turn up to this pause says `text`."""
         self._text = text
-        self._punctuates = self._punctuates or text.rstrip().endswith((".", "?", "!", ","))
+        self._marks_seen = self._marks_seen or text.rstrip().endswith((".", "?", "!", ","))
         return self._end()
 
     def _begin(self, persona_audible: bool) -> Step | None:
@@ -178,4 +185,5 @@ class TurnTaker:
             return None
         self._in_turn = self._pausing = False
         self._sound_ms = 0
+        self._turns_without += bool(self._text)
         return Step.ENDS

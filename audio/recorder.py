@@ -66,6 +66,11 @@ class Recorder:
         self._forget()
         return frames
 
+    def close(self) -> None:
+        """Gives the window's memory back; nothing can be placed, taken or found any more."""
+        self._samples = np.zeros((0, 2), dtype=np.int16)
+        self._start = self._taken = self._end
+
     def sound_bounds(self, track: Track, start_ms: float, end_ms: float) -> tuple[int, int] | None:
         """First and last sound on `track` between two times, in ms of the media clock; None if silent."""
         first = max(self._start, round(start_ms * self.rate_hz / 1_000))

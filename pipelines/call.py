@@ -121,6 +121,7 @@ class Call:
         self._turn_taking = turn_taking
         self._emit = emit
         self._recording = recording
+        self._engines = engines
         self._reason: EndReason | None = None
         self._prompts = 0
         self._errors = 0
@@ -154,6 +155,9 @@ class Call:
             watch.cancel()
         self._line.settle()
         self._record(everything=True)
+        self._recorder.close()
+        self._engines.recogniser.close()
+        self._engines.synthesiser.close()
         return CallResult(
             reason=self._reason or EndReason.CONNECTION_LOST,
             ending=self._role.ending,

@@ -142,6 +142,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         """Stops considering."""
         await self._stop_considering()
         await self._stop_glancing()
+        self._tape = _Tape()
         await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:

@@ -26,7 +26,7 @@ class Mouth(TTSService):
 
     Clauses come out at the carrier's rate and padded to whole messages, so that the transport neither
     resamples nor pads: the playback counts on sending exactly what was scripted. `on_failure` is called when
-    no engine can speak any more: a persona without a voice cannot go on.
+    no engine could speak twice in a row: a persona without a voice cannot go on.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Mouth(TTSService):
         self._manner = manner(scenario, {name: felt.start for name, felt in scenario.emotions.items()})
         self._playback = playback
         self._on_failure = on_failure
+        self._failed = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Besides what a TTSService does: what follows is spoken in the mood that a frame names."""
@@ -58,10 +59,15 @@ class Mouth(TTSService):
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speaks one clause; 16-bit mono PCM at 8 kHz."""
         try:
-            speech = await self._synthesiser.speak(text, self._manner)
+            speech = await self._synthesiser.speak(
+                text, self._manner, covered_s=self._playback.unheard_ms / 1_000
+            )
         except EngineError:
-            self._on_failure()
+            if self._failed:
+                self._on_failure()
+            self._failed = True
             return
+        self._failed = False
         padding = -len(speech.samples) % _CHUNK_SAMPLES
         samples = np.pad(speech.samples, (0, padding))
         self._playback.script(speech.words, len(samples))

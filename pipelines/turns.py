@@ -104,7 +104,7 @@ class VoiceDetector(SileroVADAnalyzer):
 
 
 class SmartTurn:
-    """Smart turn v3: how complete a turn sounds. One model for all calls, on a thread of its own."""
+    """Smart turn v3: how complete a turn sounds. One model for all calls, on threads of its own."""
 
     def __init__(self, models: TurnModels) -> None:
         self._analyzer = _SharedSmartTurn(models.turn)
@@ -116,8 +116,11 @@ class SmartTurn:
         Takes float32 mono in [-1, 1] at 16 kHz; the model listens to the last 8 s.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._thread, self._analyzer.predict, audio)
-        return float(found["probability"])
+        return await loop.run_in_executor(self._thread, self.judge, audio)
+
+    def judge(self, audio: NDArray[np.float32]) -> float:
+        """The same, in the thread that asks."""
+        return float(self._analyzer.predict(audio)["probability"])
 
 
 class _SharedSmartTurn(LocalSmartTurnAnalyzerV3):

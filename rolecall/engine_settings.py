@@ -17,6 +17,9 @@ REMOTE_THREADS = 16
 SPEECH_THREADS = 2
 """Utterances that are recognised or spoken at the same time."""
 
+TURN_THREADS = 2
+"""Pauses that are judged at the same time; one takes 50 ms."""
+
 
 def recogniser_settings(
     settings: Settings, scenarios: Mapping[str, Scenario] | None = None

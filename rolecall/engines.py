@@ -38,10 +38,11 @@ from pipelines.engines.rungs import CallRecogniser, CallSynthesiser
 from pipelines.engines.services import streaming_service
 from pipelines.engines.telephone import to_telephone
 from pipelines.engines.workers import open_workers
-from pipelines.turns import TurnModels, load_turn_models
+from pipelines.turns import SmartTurn, TurnModels, load_turn_models
 from rolecall.engine_settings import (
     REMOTE_THREADS,
     SPEECH_THREADS,
+    TURN_THREADS,
     recogniser_settings,
     streaming_settings,
     synthesiser_settings,
@@ -137,6 +138,7 @@ class Engines:
         for recogniser in self._recognisers(scenario):
             if not recogniser.remote:
                 recogniser.recognise(audio)
+        SmartTurn(self.turn_models).judge(audio)
 
     def _speak_ahead(self, engine: Synthesiser, scenario: Scenario, voice: Voice) -> Speech:
         for phrase in frequent_phrases(scenario):
@@ -157,7 +159,7 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
     async with AsyncExitStack() as stack:
         workers = await stack.enter_async_context(open_workers(SPEECH_THREADS))
         waiting = await stack.enter_async_context(open_workers(REMOTE_THREADS, name="remote engine"))
-        turn_thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="smart turn"))
+        turn_thread = stack.enter_context(ThreadPoolExecutor(TURN_THREADS, thread_name_prefix="smart turn"))
         wording = await stack.enter_async_context(
             open_wording(
                 settings.wording.engine,

@@ -104,7 +104,8 @@ def _probe_scenarios(settings: Settings) -> tuple[Status, str, str]:
 
 
 def _probe_speech_to_text(settings: Settings) -> tuple[Status, str, str]:
-    wanted = replace(recogniser_settings(settings), allow_download=False)
+    scenarios = load_scenarios(settings.scenarios.folder)
+    wanted = replace(recogniser_settings(settings, scenarios), allow_download=False)
     return _loaded(settings, lambda resources: choose_recogniser(wanted, resources))
 
 

@@ -36,6 +36,15 @@ def test_a_reply_is_heard_when_its_last_mark_is_back() -> None:
     )
 
 
+def test_what_is_spoken_ahead_is_known() -> None:
+    playback, marks = replying("we", "order", "gloves")
+    assert playback.unheard_ms == 900
+    acknowledge(playback, marks[:5], 1_100)
+    assert playback.unheard_ms == 600
+    playback.interrupt(1_400)
+    assert playback.unheard_ms == 0
+
+
 def test_a_reply_is_closed_once() -> None:
     playback, marks = replying("hello")
     acknowledge(playback, marks, 1_100)

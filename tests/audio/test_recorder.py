@@ -70,3 +70,12 @@ def test_nothing_is_lost_as_long_as_nothing_was_taken(pieces: list[tuple[Track, 
         expected[start_ms * 8 : start_ms * 8 + samples, track] = number
     frames = drained(recorder)
     assert np.array_equal(frames, expected[: len(frames)]) and not expected[len(frames) :].any()
+
+
+def test_a_closed_recorder_still_knows_how_long_the_recording_is() -> None:
+    recorder = Recorder()
+    recorder.place(Track.TRAINEE, 0, np.full(8_000, 100, np.int16))
+    recorder.close()
+    assert recorder.duration_ms == 1_000
+    assert recorder.sound_bounds(Track.TRAINEE, 0, 1_000) is None
+    assert not len(recorder.take(everything=True))
