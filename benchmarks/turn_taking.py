@@ -139,8 +139,8 @@ class Rolecall:
         self._smart_turn = SmartTurn(models)
         self._recogniser = recogniser
         self._timing = timing
-        self.considered = 0
-        """How many pauses were judged and recognised."""
+        self.judging_ms: list[float] = []
+        self.recognising_ms: list[float] = []
 
     async def hear(self, turn: LabelledTurn) -> list[float]:
         """Returns when it took the turn for over."""
@@ -168,17 +168,16 @@ class Rolecall:
         return ends_ms
 
     async def _consider(self, taker: TurnTaker, at_ms: int, heard: NDArray[np.int16]) -> "list[_Verdict]":
-        self.considered += 1
         audio = heard.astype(np.float32) / np.float32(32_768)
         started_s = process_time()
         probability = await self._smart_turn.probability(audio[-_JUDGED_MS * _PER_MS :])
-        judged_ms = at_ms + _elapsed_ms(started_s)
+        self.judging_ms.append(_elapsed_ms(started_s))
         started_s = process_time()
         text = self._recogniser.recognise(audio).text
-        understood_ms = at_ms + _elapsed_ms(started_s)
+        self.recognising_ms.append(_elapsed_ms(started_s))
         verdicts = [
-            _Verdict(judged_ms, partial(taker.judged, probability)),
-            _Verdict(understood_ms, partial(taker.understood, text)),
+            _Verdict(at_ms + self.judging_ms[-1], partial(taker.judged, probability)),
+            _Verdict(at_ms + self.recognising_ms[-1], partial(taker.understood, text)),
         ]
         return sorted(verdicts, key=lambda verdict: verdict.at_ms)
 
@@ -201,7 +200,7 @@ async def _measure(quick: bool) -> Report:
         for turn in labelled_turns(espeak, takes=_TAKES_QUICK if quick else _TAKES):
             outcomes["rolecall"].append(_compare(turn, await ours.hear(turn)))
             outcomes["plain_pipecat"].append(_compare(turn, await plain.hear(turn)))
-    return _report(outcomes, ours.considered)
+    return _report(outcomes, ours)
 
 
 def _timing() -> TurnTiming:
@@ -230,7 +229,7 @@ def _compare(turn: LabelledTurn, ends_ms: Sequence[float]) -> Outcome:
     return Outcome(tuple(silences), elsewhere=len(left))
 
 
-def _report(outcomes: dict[str, list[Outcome]], considered: int) -> Report:
+def _report(outcomes: dict[str, list[Outcome]], rolecall: Rolecall) -> Report:
     figures = {name: _figures(found) for name, found in outcomes.items()}
     ours, plain = figures["rolecall"], figures["plain_pipecat"]
     silences = {name: [each for one in found for each in one.silences] for name, found in outcomes.items()}
@@ -243,14 +242,19 @@ def _report(outcomes: dict[str, list[Outcome]], considered: int) -> Report:
         "by_kind": kinds,
         "by_noise": noises,
         "ratio_p50": ratio,
-        "pauses_considered_per_turn": round(considered / len(outcomes["rolecall"]), 2),
+        "judging_ms": harness.spread(rolecall.judging_ms),
+        "recognising_ms": harness.spread(rolecall.recognising_ms),
     }
     targets = [
         Target("median latency over plain Pipecat's", ratio, TARGET_RATIO),
         Target("turns cut off, beside plain Pipecat's", ours["cut_offs"], plain["cut_offs"]),
         Target("ends missed, beside plain Pipecat's", ours["missed_ends"], plain["missed_ends"]),
     ]
-    return Report(document, targets, [_totals(figures), _parts("by kind", kinds), _parts("by noise", noises)])
+    work = harness.table("rolecall's work at a pause", "count", "p50 ms", "p95 ms")
+    for name in ("judging_ms", "recognising_ms"):
+        work.add_row(name.removesuffix("_ms"), *harness.cells(document[name]))
+    tables = [_totals(figures), _parts("by kind", kinds), _parts("by noise", noises), work]
+    return Report(document, targets, tables)
 
 
 def _figures(found: Sequence[Outcome]) -> dict[str, Any]:

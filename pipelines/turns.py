@@ -21,6 +21,8 @@ from audio.unvoiced import UnvoicedSound
 
 _SPEECH_CONFIDENCE: Final = 0.6
 """Silero's own probability. With no threshold of loudness beside it, onsets are found 0.1 to 0.3 s sooner."""
+_ONSET_CONFIDENCE: Final = 0.4
+"""Enough to begin with: onsets are soft, and no more noise gets through (docs/turn-taking.md)."""
 _CERTAIN: Final = 0.9
 """Within speech Silero stays above this, also in the closure of a "p" or "t"."""
 _BLOCK_MS: Final = 20
