@@ -21,7 +21,9 @@ from agent.speech import RECOGNISER_RATE_HZ, Synthesiser
 from audio.resample import Upsampler
 from benchmarks import harness, true_size_voice
 from pipelines.engines.espeak import Espeak, open_espeak
-from pipelines.engines.ladder import RECOGNISERS, SYNTHESISERS, Recognisers, recognisers_for, synthesisers_for
+from pipelines.engines.factories import RECOGNISERS, SYNTHESISERS
+from pipelines.engines.ladder import recognisers_for, synthesisers_for
+from pipelines.engines.loading import Recognisers
 from pipelines.engines.piper import Piper
 from pipelines.engines.piper_voices import voices_on_disk
 from pipelines.engines.telephone import to_telephone

@@ -75,7 +75,8 @@ _LENGTHS_MS: Final = {
     Kind.SENTENCE: (300, 700),
 }
 
-VOICES: Final = ("en-us", "en-us+f3", "en-us+m3", "en", "en+f2", "en-gb-scotland+m2", "en-us+f2", "en-us-nyc")
+VOICES: Final = ("en-us", "en-us+f1", "en-us+m3", "en", "en+f1", "en-gb-scotland+m2", "en-us+f4", "en-us-nyc")
+"""None of those that are breathy, for which espeak-ng draws random numbers of its own."""
 NOISES: Final = (
     "clean",
     "white 25 dB",

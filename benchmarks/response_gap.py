@@ -41,7 +41,7 @@ RATIO: Final = 0.6
 
 ZERO_COST, EMBEDDED = "zero-cost", "embedded"
 _ROUNDS, _CALLERS = 4, 5
-_QUICK_ROUNDS, _QUICK_CALLERS, _QUICK_LINES = 1, 3, 5
+_QUICK_ROUNDS, _QUICK_CALLERS, _QUICK_LINES = 1, 3, 6
 _CALL_S: Final = 240.0
 _APART_S: Final = 0.35
 _PERSONA_DONE_MS: Final = 700
@@ -60,6 +60,8 @@ class Measured:
 
     def add(self, sid: str, said: Sequence[Utterance], persona: Sequence[Segment]) -> None:
         """Takes one call: what the trainee said, and when the persona could be heard."""
+        if not persona:
+            raise RolecallError("nobody answered a call: the machine is too busy for this many callers")
         self.sids.append(sid)
         for number, line in enumerate(said):
             self.lines += 1

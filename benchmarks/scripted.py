@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from agent.scenario import Scenario, load_scenario
 from agent.speech import Recogniser, Recognition
 from audio.levels import sound_bounds_ms
-from pipelines.engines import ladder
+from pipelines.engines import factories
 from pipelines.engines.espeak import Espeak, open_espeak
-from pipelines.engines.ladder import RecogniserSettings, Rung
+from pipelines.engines.loading import Recognisers, RecogniserSettings, Rung
 from pipelines.engines.telephone import to_telephone
 from rolecall.settings import CHECKOUT
 
@@ -102,12 +102,12 @@ class ScriptedRecogniser:
 def register() -> None:
     """Puts the recogniser on the ladder under the name "scripted"."""
 
-    def load(_settings: RecogniserSettings, _resources: ExitStack) -> Rung[ladder.Recognisers]:
+    def load(_settings: RecogniserSettings, _resources: ExitStack) -> Rung[Recognisers]:
         scenario = load_scenario(CHECKOUT / "scenarios" / f"{SCENARIO}.yaml")
         with open_espeak() as espeak:
             return Rung(ScriptedRecogniser(script(scenario, espeak)), "knows the script")
 
-    ladder.RECOGNISERS[ENGINE] = load
+    factories.RECOGNISERS[ENGINE] = load
 
 
 def _outline(samples: NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from agent.errors import ConfigError
 from agent.scenario import Scenario
-from pipelines.engines.ladder import RecogniserSettings, StreamingSettings, SynthesiserSettings
+from pipelines.engines.loading import RecogniserSettings, StreamingSettings, SynthesiserSettings
 from rolecall.model_hub import hub_of
 from rolecall.settings import Settings
 

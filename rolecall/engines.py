@@ -24,8 +24,6 @@ from graphs.wording import Wording, for_call, open_wording
 from pipelines.call import CallEngines
 from pipelines.engines.handover import Pools
 from pipelines.engines.ladder import (
-    Recognisers,
-    StreamingSettings,
     choose_recogniser,
     choose_synthesiser,
     recognisers_below,
@@ -33,6 +31,7 @@ from pipelines.engines.ladder import (
     synthesisers_below,
     synthesisers_for,
 )
+from pipelines.engines.loading import Recognisers, StreamingSettings
 from pipelines.engines.phrases import PhraseKey, Phrases
 from pipelines.engines.rungs import CallRecogniser, CallSynthesiser
 from pipelines.engines.services import streaming_service

@@ -17,15 +17,10 @@ from rich.text import Text
 from agent.errors import EngineError, EngineUnavailable
 from agent.scenario import Scenario, load_scenarios
 from graphs.ollama import find_model as find_ollama_model
+from pipelines.engines.factories import RECOGNISERS, SYNTHESISERS
 from pipelines.engines.hub import why_unreachable
-from pipelines.engines.ladder import (
-    PIPER_VOICE,
-    RECOGNISERS,
-    SYNTHESISERS,
-    RecogniserSettings,
-    choose_recogniser,
-    choose_synthesiser,
-)
+from pipelines.engines.ladder import choose_recogniser, choose_synthesiser
+from pipelines.engines.loading import PIPER_VOICE, RecogniserSettings
 from pipelines.engines.piper_voices import voice_file, voices_on_disk
 from pipelines.engines.whisper_models import (
     SIZES_MB,

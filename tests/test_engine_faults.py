@@ -16,7 +16,8 @@ from agent.events import EngineBroke
 from agent.speech import Recogniser, Recognition, Speech, Voice
 from db.records import CallRecord
 from pipelines.engines.espeak import Espeak, open_espeak
-from pipelines.engines.ladder import RECOGNISERS, SYNTHESISERS, Rung
+from pipelines.engines.factories import RECOGNISERS, SYNTHESISERS
+from pipelines.engines.loading import Rung
 from rolecall.settings import Settings
 from telephony.simulator import Call
 from tests.engines.fakes import Hang, crashes, fails, hanging, works

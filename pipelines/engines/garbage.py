@@ -13,10 +13,11 @@ from agent.speech import RECOGNISER_RATE_HZ, Recognition, Speech, SpokenWord
 _LETTERS_AT_LEAST: Final = 80
 _LETTERS_PER_S: Final = 50
 # espeak-ng from 450 down to 80 words a minute: 0.03 to 0.18 s a letter; 1.3 s a digit or symbol at most, and
-# 0.8 s a letter that is spelt.
+# 0.8 s a letter that is spelt. A letter of a script that it does not read is called by its name: 2.5 s.
 _LONGEST_S: Final = 4.0
 _LONGEST_PER_LETTER_S: Final = 0.4
 _LONGEST_PER_SYMBOL_S: Final = 1.5
+_LONGEST_PER_FOREIGN_LETTER_S: Final = 4.0
 _SHORTEST_PER_LETTER_S: Final = 0.01
 _SHORTEST_S: Final = 0.02
 _RATES_HZ: Final = (4_000, 192_000)
@@ -52,7 +53,9 @@ def check_speech(speech: Speech, text: str) -> Speech:
     letters = sum(character.isalnum() for character in text)
     seconds = samples.size / rate_hz
     symbols = sum(not (character.isalpha() or character.isspace()) for character in text)
+    foreign = sum(character.isalpha() and not character.isascii() for character in text)
     longest_s = _LONGEST_S + _LONGEST_PER_LETTER_S * letters + _LONGEST_PER_SYMBOL_S * symbols
+    longest_s += _LONGEST_PER_FOREIGN_LETTER_S * foreign
     _require(seconds <= longest_s, f"has {seconds:.1f} s of sound for {len(text)} letters")
     if letters:
         _require(bool(samples.any()), "is silent")

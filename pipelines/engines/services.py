@@ -14,7 +14,7 @@ from pipecat.transcriptions.language import Language
 
 from agent.errors import ConfigError, EngineUnavailable
 from agent.speech import Recognition
-from pipelines.engines.ladder import StreamingSettings
+from pipelines.engines.loading import StreamingSettings
 
 if TYPE_CHECKING:
     import asyncio

@@ -17,7 +17,8 @@ from pipelines.engines.budget import Budget, BudgetSpent
 from pipelines.engines.elevenlabs import ElevenLabs, ElevenLabsOptions, open_elevenlabs
 from pipelines.engines.espeak import Espeak
 from pipelines.engines.handover import Patience, Pools
-from pipelines.engines.ladder import SynthesiserSettings, synthesisers_for
+from pipelines.engines.ladder import synthesisers_for
+from pipelines.engines.loading import SynthesiserSettings
 from pipelines.engines.remote import Remote
 from pipelines.engines.rungs import CallSynthesiser
 from pipelines.engines.workers import open_workers

@@ -14,11 +14,8 @@ from agent.errors import ConfigError, EngineUnavailable
 from agent.events import EngineChosen
 from agent.speech import Voice
 from pipelines.engines.budget import BudgetSpent
+from pipelines.engines.factories import RECOGNISERS, SYNTHESISERS
 from pipelines.engines.ladder import (
-    RECOGNISERS,
-    SYNTHESISERS,
-    RecogniserSettings,
-    SynthesiserSettings,
     choose_recogniser,
     choose_synthesiser,
     recognisers_below,
@@ -26,6 +23,7 @@ from pipelines.engines.ladder import (
     synthesisers_below,
     synthesisers_for,
 )
+from pipelines.engines.loading import RecogniserSettings, SynthesiserSettings
 from pipelines.engines.whisper import Whisper, WhisperOptions
 from pipelines.engines.whisper_models import TRAINEE_MODEL
 from tests.engines.fake_coqui import FakeSpeaker, open_server, until

@@ -22,7 +22,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from agent.errors import ConfigError, EngineUnavailable
 from agent.speech import Recognition
-from pipelines.engines.ladder import StreamingSettings
+from pipelines.engines.loading import StreamingSettings
 from pipelines.engines.services import SERVICES, recognition_of, streaming_service
 from tests.engines.fake_streaming_services import LINE, FakeService, open_fake_service
 

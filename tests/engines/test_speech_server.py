@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from agent.errors import EngineFailed, EngineTimedOut, EngineUnavailable
 from agent.speech import RECOGNISER_RATE_HZ, Recogniser, Recognition
-from pipelines.engines.ladder import NotConfigured, RecogniserSettings, choose_recogniser
+from pipelines.engines.ladder import choose_recogniser
+from pipelines.engines.loading import NotConfigured, RecogniserSettings
 from pipelines.engines.speech_server import open_speech_server, transcription
 from tests.engines.fake_speech_server import (
     Asked,

@@ -1,6 +1,7 @@
 """The wired server: what it says of itself, what stops its start, and calls on real stores."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -155,3 +156,29 @@ async def test_a_webhook_that_finds_the_live_state_away_is_told_to_try_again(tmp
             call = await phone.dial()
             await asyncio.wait_for(call.ended, 30)
     assert any("503" in entry.detail for entry in call.log)
+
+
+async def test_who_calls_while_the_engines_are_behind_hears_that_all_lines_are_busy(tmp_path: Path) -> None:
+    async with open_services(settings_for(tmp_path)) as services, asking(services) as client:
+        workers = services.engines.pools.local
+        busy, release = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def hold() -> None:
+            loop.call_soon_threadsafe(busy.set)
+            release.wait(30)
+
+        async with asyncio.TaskGroup() as calls:
+            for _ in range(workers.threads + 1):
+                calls.create_task(workers.run(hold))
+            await busy.wait()
+            metrics = (await client.get("/metrics")).text
+            assert 'rolecall_engine_queue{pool="local"} 1.0' in metrics
+            async with asyncio.timeout(10):
+                while not services.engines.behind:  # noqa: ASYNC110 a queue that grows old tells nobody
+                    await asyncio.sleep(0.05)
+            answer = await services.desk.admit(ring("CA" + "7" * 32))
+            assert isinstance(answer, Refuse) and answer.reason == "engines_behind"
+            assert (await client.get("/ready")).json()["ready"] is False
+            release.set()
+        assert 'rolecall_engine_wait_seconds_count{pool="local"}' in (await client.get("/metrics")).text

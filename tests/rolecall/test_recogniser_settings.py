@@ -4,7 +4,8 @@ import pytest
 
 from agent.errors import ConfigError
 from agent.scenario import load_scenarios
-from pipelines.engines.ladder import RECOGNISERS, StreamingSettings
+from pipelines.engines.factories import RECOGNISERS
+from pipelines.engines.loading import StreamingSettings
 from pipelines.engines.services import SERVICES
 from rolecall.engine_settings import recogniser_settings, streaming_settings, threads_per_recognition
 from rolecall.settings import CHECKOUT, SpeechToText, load_settings
