@@ -55,7 +55,7 @@ _FIRST_WORDS: Final = (
     "Excuse me, one question.",
 )
 _BACKCHANNELS: Final = ("uh-huh", "mm-hmm", "yeah", "okay", "right", "I see")
-_VOICES: Final = ("en-us", "en-us+f3", "en-us+m3", "en", "en+f2", "en-us+f2")
+_VOICES: Final = ("en-us", "en-us+f1", "en-us+m3", "en", "en+f1", "en-us+f4")
 _BARGE_INS: Final = 36
 _BARGE_INS_QUICK: Final = 12
 _EACH: Final = 8
@@ -98,7 +98,8 @@ class Sound:
 class Reaction:
     """What a sound did. Times in ms from its first audible moment; None: the persona was not stopped.
 
-    `goes_on`: the persona was stopped and yet went on speaking at length.
+    `goes_on`: the persona was stopped and then spoke at length: the rest of what it had to say or, in plain
+    Pipecat's favour, an answer to the sound.
     """
 
     sound: Sound
@@ -169,16 +170,14 @@ async def _react(carrier: Simulator, number: int, sound: Sound) -> Reaction | No
     call = await carrier.dial(f"+{15_550_120_000 + number}", "+15550100002")
     handset = call.handset
     start_ms = None
-    try:
+    # A persona who took the sound for a goodbye hangs up, and has reacted all the same.
+    with suppress(HungUp, TimeoutError):
         async with asyncio.timeout(_CALL_S):
             least_ms, most_ms = _FIRST_SPEECH_MS
             await handset.speech(least_ms + 137 * number % (most_ms - least_ms), within_ms=_CONNECT_MS)
             start_ms = await _make(handset, sound)
             await handset.wait(_WATCHED_MS)
-    except (HungUp, TimeoutError):
-        start_ms = None
-    with suppress(HungUp):
-        handset.hang_up()
+    handset.hang_up()
     await call.ended
     return None if start_ms is None else _reaction(handset, sound, start_ms)
 

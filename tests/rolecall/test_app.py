@@ -161,17 +161,18 @@ async def test_a_webhook_that_finds_the_live_state_away_is_told_to_try_again(tmp
 async def test_who_calls_while_the_engines_are_behind_hears_that_all_lines_are_busy(tmp_path: Path) -> None:
     async with open_services(settings_for(tmp_path)) as services, asking(services) as client:
         workers = services.engines.pools.local
-        busy, release = asyncio.Event(), threading.Event()
-        loop = asyncio.get_running_loop()
+        held, release = threading.Barrier(workers.threads + 1), threading.Event()
 
         def hold() -> None:
-            loop.call_soon_threadsafe(busy.set)
+            held.wait(30)
             release.wait(30)
 
         async with asyncio.TaskGroup() as calls:
-            for _ in range(workers.threads + 1):
+            for _ in range(workers.threads):
                 calls.create_task(workers.run(hold))
-            await busy.wait()
+            await asyncio.to_thread(held.wait, 30)
+            calls.create_task(workers.run(release.wait))
+            await asyncio.sleep(0)
             metrics = (await client.get("/metrics")).text
             assert 'rolecall_engine_queue{pool="local"} 1.0' in metrics
             async with asyncio.timeout(10):
