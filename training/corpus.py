@@ -148,7 +148,8 @@ class Utterances:
             # Somebody who stops to think, in the middle of a sentence or before its end.
             at = self._choice.randrange(1, len(words))
             pieces = [" ".join(words[:at]), " ".join(words[at:])]
-            return self._studio.say_with_pauses(pieces, voice, [self._choice.randint(200, 1500)])
+            pause_ms = self._choice.randint(200, self._choice.choice([1500, 1500, 1500, 5000]))
+            return self._studio.say_with_pauses(pieces, voice, [pause_ms])
         sentences = sentences_of(text)
         if len(sentences) == 1 or how < 0.5:
             return self._studio.say(text, voice)
@@ -182,7 +183,7 @@ class Utterances:
             level_dbfs=self._choice.uniform(-32, -12),
             snr_db=None if self._choice.random() < 0.6 else self._choice.uniform(8, 32),
             noise=self._choice.choice(_BACKGROUND),
-            lead_s=0.0 if cut else self._choice.uniform(0.0, 0.6),
+            lead_s=0.0 if cut else self._choice.uniform(0.0, self._choice.choice([0.6] * 15 + [8.0])),
             trail_s=self._choice.uniform(0.03, 0.7),
             clipped_s=self._choice.uniform(0.0, 0.06) if cut else 0.0,
             lost_blocks=self._choice.choice([0, 0, 0, 0, 0, 0, 0, 1, 2, 4]),

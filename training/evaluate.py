@@ -127,6 +127,9 @@ class Cases:
         clipped = Line(lead_s=0, clipped_s=0.05)
         yield Case("expected lines, first 50 ms lost", three, self._over(clipped))
         yield Case("expected lines, 2 packets lost", three, self._over(Line(lost_blocks=2)))
+        for lead_s in (2.0, 5.0):
+            behind = f"scenarios' lines behind {lead_s:.0f} s of silence"
+            yield Case(behind, [*expected, *said], self._over(Line(lead_s=lead_s)))
         halves = [part for line in [*expected, *said] for part in sentences_of(line) if part != line]
         yield Case("halves of lines of two sentences", halves, self._over(Line()))
         yield Case("examples of moves, usual voice, clean", said, self._over(Line()))

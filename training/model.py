@@ -4,6 +4,9 @@ faster-whisper always shows the encoder 30 s: 1500 positions, most of them paddi
 `FIRST_CONSTANT_POSITION` on share one embedding, so that the padding behind an utterance is the same vector
 1500 - n times. Training on n positions plus one for the padding, whose attention logit is raised by the
 logarithm of that count, computes the same numbers on about a tenth of the positions.
+
+The count is varied in training, from 20 positions (0.4 s) to all of the 30 s. So an encoder may be shown any
+window that holds the utterance and that much padding; padding is features of zero.
 """
 
 import math

@@ -14,7 +14,7 @@ from agent.errors import EngineUnavailable
 from agent.speech import RECOGNISER_RATE_HZ, Recogniser, Recognition
 from pipelines.engines.espeak import Espeak
 from pipelines.engines.pronunciation import spoken_words
-from pipelines.engines.whisper import Shape, Whisper, WhisperOptions, pieces
+from pipelines.engines.whisper import Shape, Whisper, WhisperOptions, pieces, without_long_pauses
 from pipelines.engines.whisper_models import TRAINEE_MODEL
 from tests.engines.lines import COLD_CALL, MODELS, TWO_TONGUES, over_the_telephone
 
@@ -118,6 +118,22 @@ def test_the_beginning_and_the_end_of_a_long_turn_are_understood(
     pause = np.zeros(9 * RECOGNISER_RATE_HZ, np.float32)
     heard = recogniser.recognise(np.concatenate([line, pause, line, pause, line]))
     assert spoken_words(heard.text) == 3 * spoken_words(LINES[5])
+
+
+def test_a_long_pause_is_shortened_and_speech_is_not_touched() -> None:
+    speech = np.random.default_rng(1).normal(0, 0.1, 2 * RECOGNISER_RATE_HZ).astype(np.float32)
+    hiss = np.random.default_rng(2).normal(0, 0.0005, 9 * RECOGNISER_RATE_HZ).astype(np.float32)
+    shortened = without_long_pauses(np.concatenate([speech, hiss, speech]))
+    assert shortened.size == 5.2 * RECOGNISER_RATE_HZ
+    assert np.array_equal(shortened[: speech.size], speech)
+    assert np.array_equal(shortened[-speech.size :], speech)
+
+
+@given(seconds=st.floats(0.0, 20.0), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_sound_without_pauses_stays_as_it_is(seconds: float, seed: int) -> None:
+    audio = np.random.default_rng(seed).normal(0, 0.1, int(seconds * RECOGNISER_RATE_HZ)).astype(np.float32)
+    assert np.array_equal(without_long_pauses(audio), audio)
 
 
 @given(seconds=st.floats(0.0, 40.0), seed=st.integers(0, 99))
