@@ -1,5 +1,5 @@
 import asyncio
-import importlib.util
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,10 +30,6 @@ from tests.engines.fake_streaming_services import LINE, FakeService, open_fake_s
 pytestmark = pytest.mark.filterwarnings("ignore:websockets.* is deprecated:DeprecationWarning")
 
 LIMIT_S = 20
-HAS_DEEPGRAM = importlib.util.find_spec("deepgram") is not None
-DEEPGRAM = pytest.param(
-    "deepgram", marks=pytest.mark.skipif(not HAS_DEEPGRAM, reason="the extra deepgram is not installed")
-)
 BLOCK = InputAudioRawFrame(b"\1\0" * 320, sample_rate=16_000, num_channels=1)
 
 
@@ -102,7 +98,7 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("name", [DEEPGRAM, "assemblyai"])
+@pytest.mark.parametrize("name", ["deepgram", "assemblyai"])
 async def test_what_is_said_comes_back_as_words_when_the_trainee_falls_silent(
     fake: FakeService, name: str
 ) -> None:
@@ -119,7 +115,7 @@ async def test_what_is_said_comes_back_as_words_when_the_trainee_falls_silent(
     assert fake.sound_bytes == 50 * 640
 
 
-@pytest.mark.parametrize("name", [DEEPGRAM, "assemblyai"])
+@pytest.mark.parametrize("name", ["deepgram", "assemblyai"])
 async def test_a_call_begins_while_a_service_is_still_out_of_reach(fake: FakeService, name: str) -> None:
     fake.open_door.clear()
     service = streaming_service(StreamingSettings(name, "secret", url=fake.url), ["en"])
@@ -130,7 +126,6 @@ async def test_a_call_begins_while_a_service_is_still_out_of_reach(fake: FakeSer
 
 
 async def test_deepgram_is_told_the_language_and_keeps_nothing(fake: FakeService) -> None:
-    pytest.importorskip("deepgram", reason="the extra deepgram is not installed")
     for languages in (["es"], ["en", "es"]):
         service = streaming_service(StreamingSettings("deepgram", "secret", url=fake.url), languages)
         async with running(service) as (worker, _):
@@ -148,7 +143,7 @@ async def test_assemblyai_is_told_the_languages(fake: FakeService) -> None:
     assert fake.queries[0]["language_codes"] == ['["en", "es"]']
 
 
-@pytest.mark.parametrize("name", [DEEPGRAM])
+@pytest.mark.parametrize("name", ["deepgram"])
 async def test_a_service_that_refuses_the_key_says_that_it_is_of_no_use(fake: FakeService, name: str) -> None:
     fake.refuses = True
     service = streaming_service(StreamingSettings(name, "secret", url=fake.url), ["en"])
@@ -164,9 +159,12 @@ async def test_a_service_that_refuses_the_key_says_that_it_is_of_no_use(fake: Fa
     assert (service.is_usable, sink.heard) == (False, [])
 
 
-def test_without_its_package_a_service_is_unavailable_and_says_what_to_install() -> None:
-    if HAS_DEEPGRAM:
-        pytest.skip("the extra deepgram is installed")
+def test_without_its_package_a_service_is_unavailable_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in sys.modules if "deepgram" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "deepgram", None)
     with pytest.raises(EngineUnavailable, match="uv sync --extra deepgram"):
         streaming_service(StreamingSettings("deepgram", "secret"), ["en"])
 
