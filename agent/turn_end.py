@@ -50,8 +50,8 @@ class TurnTiming:
     `longest_ms` any turn.
     """
 
-    start_ms: int = 100
-    barge_in_ms: int = 100
+    start_ms: int = 80
+    barge_in_ms: int = 80
     eager_ms: int = 80
     shortest_ms: int = 160
     longest_ms: int = 1_200
@@ -140,7 +140,9 @@ class TurnTaker:
 
         `certain`: a detector of voice has no doubt that this is speech; a silence is then one within a word.
         """
-        self._sound_ms = max(0, self._sound_ms + (self._block_ms if sounding else -self._block_ms))
+        # An onset is full of dips; a pause is to be left by speech, not by a few clicks.
+        leak_ms = self._block_ms if self._in_turn else self._block_ms // 4
+        self._sound_ms = max(0, self._sound_ms + (self._block_ms if sounding else -leak_ms))
         if not self._in_turn:
             return self._begin(persona_audible)
         if self._pausing:

@@ -124,8 +124,8 @@ class Models(Section):
 class Turns(Section):
     """When a turn is over, and when a call is."""
 
-    start_ms: int = Field(100, ge=40, le=2000)
-    barge_in_ms: int = Field(100, ge=40, le=2000)
+    start_ms: int = Field(80, ge=40, le=2000)
+    barge_in_ms: int = Field(80, ge=40, le=2000)
     eager_ms: int = Field(80, ge=40, le=2000)
     shortest_ms: int = Field(160, ge=40, le=5000)
     longest_ms: int = Field(1200, ge=40, le=10_000)
