@@ -124,7 +124,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         self._at_ms = at_ms
         self._turn = TurnTaker(timing)
         self._tape = _Tape()
-        self._turn_ms = self._from_ms = 0
+        self._turn_ms = self._from_ms = self._over_ms = 0
         self._settled: list[Recognition] = []
         self._pause = _Pause(0)
         self._considering: asyncio.Task[None] | None = None
@@ -176,7 +176,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
 
     async def _begin(self) -> None:
         noticed_after_ms = self._timing.barge_in_ms if self._persona_audible() else self._timing.start_ms
-        self._turn_ms = self._from_ms = max(0, self._tape.end_ms - noticed_after_ms - _LEAD_MS)
+        self._turn_ms = self._from_ms = max(self._over_ms, self._tape.end_ms - noticed_after_ms - _LEAD_MS)
         self._settled = []
         self._agreement, self._glanced_ms = Agreement(), self._tape.end_ms
         if self._along is not None:
@@ -218,6 +218,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
 
     async def _end(self) -> None:
         self._considering = None
+        self._over_ms = self._tape.end_ms
         self._clear_eager_end_of_turn()  # type: ignore[no-untyped-call]
         pause, said = self._pause, self._so_far()
         self._conversation.turn_judged(max(pause.judged_ms, pause.silent_since_ms + self._turn.needed_ms))
