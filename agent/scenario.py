@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from agent.errors import ScenarioError
 from agent.scenario_file import Fault, kind_of, read_document
+from agent.scenario_line import LineSetting
 from agent.scenario_rules import broken_rules
 from agent.scenario_voice import Part, Speaking, VoiceChange
 
@@ -199,6 +200,7 @@ class Scenario(Part):
     objections: Many[Objection] = ()
     endings: Some[Closing]
     lines: Lines
+    line: LineSetting = LineSetting()
     patience: Patience = Patience()
     safety: Safety
     simulation: Simulation = Field(default_factory=Simulation)
