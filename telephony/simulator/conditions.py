@@ -4,13 +4,16 @@ import random
 from collections import deque
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from agent.errors import ConfigError
+from telephony.simulator.echo import EchoPath
+from telephony.simulator.sound import FRAME_MS
 
 _HINT = (
-    "write e.g. delay=80,jitter=20,stall=500@3000 (keys: realistic, delay=UP[/DOWN], jitter, "
-    "stall=LENGTH@AT[/up|/down], disconnect, connect, first-frame, reattach, seed; all in ms)"
+    "write e.g. delay=80,jitter=20,stall=500@3000,loss=2/60,echo=12@180 (keys: realistic, delay=UP[/DOWN], "
+    "jitter, stall=LENGTH@AT[/up|/down], loss=PERCENT[/BURST], echo=LOSS_DB@DELAY[/TAIL], disconnect, "
+    "connect, first-frame, reattach, seed; all in ms but where named)"
 )
 _NUMBERS = {
     "jitter": "jitter_ms",
@@ -47,13 +50,18 @@ class LineConditions:
 
     `jitter_ms`: each message takes up to that much longer than the delay, never overtaking another.
     `connect_ms`: `<Stream>` to socket; `reattach_ms`: the same for every later stream of a call.
-    `first_frame_ms`: socket to first media frame. `disconnect_at_ms`: the socket dies with no close frame.
+    `loss_percent`: share of the caller's packets of 20 ms that never reach the carrier, `loss_burst_ms` of
+    them in a row on average. `echo`: what the handset returns of what it hears. `first_frame_ms`: socket to
+    first media frame. `disconnect_at_ms`: the socket dies with no close frame.
     """
 
     delay_up_ms: int = 0
     delay_down_ms: int = 0
     jitter_ms: int = 0
     stalls: tuple[Stall, ...] = ()
+    loss_percent: int = 0
+    loss_burst_ms: int = FRAME_MS
+    echo: EchoPath | None = None
     disconnect_at_ms: int | None = None
     connect_ms: int = 0
     first_frame_ms: int = 0
@@ -65,6 +73,12 @@ class LineConditions:
             value = getattr(self, field.name)
             if isinstance(value, int) and value < 0:
                 raise ConfigError(f"line condition {field.name}={value} is negative", hint=_HINT)
+        if self.loss_percent > 90 or self.loss_burst_ms < FRAME_MS:
+            raise ConfigError(
+                f"a loss of {self.loss_percent} % in bursts of {self.loss_burst_ms} ms", hint=_HINT
+            )
+        if self.echo is not None and not _possible(self.echo):
+            raise ConfigError(f"an echo like {_echo_text(self.echo)}", hint=_HINT)
         for stall in self.stalls:
             if stall.at_ms < 0 or stall.duration_ms < 0:
                 raise ConfigError(f"a stall of {stall.duration_ms} ms at {stall.at_ms} ms", hint=_HINT)
@@ -86,7 +100,7 @@ class LineConditions:
     def parse(cls, text: str) -> Self:
         """Reads "delay=80,jitter=20,stall=500@3000"; "" is a perfect line. Raises ConfigError."""
         items = [item.strip() for item in text.split(",") if item.strip()]
-        values: dict[str, int] = {}
+        values: dict[str, Any] = {}
         stalls: list[Stall] = []
         for item in items:
             key, _, value = item.partition("=")
@@ -97,6 +111,14 @@ class LineConditions:
                 values |= {"delay_up_ms": _ms(item, up), "delay_down_ms": _ms(item, down or up)}
             elif key == "stall":
                 stalls.append(_stall(item, value))
+            elif key == "loss":
+                percent, _, burst = value.partition("/")
+                values |= {
+                    "loss_percent": _ms(item, percent),
+                    "loss_burst_ms": _ms(item, burst or str(FRAME_MS)),
+                }
+            elif key == "echo":
+                values["echo"] = _echo(item, value)
             elif key in _NUMBERS:
                 values[_NUMBERS[key]] = _ms(item, value)
             else:
@@ -110,6 +132,10 @@ class LineConditions:
         parts = [f"delay={self.delay_up_ms}/{self.delay_down_ms}"]
         values = {key: getattr(self, name) for key, name in _NUMBERS.items()}
         parts += [f"{key}={value}" for key, value in values.items() if value is not None]
+        if self.loss_percent:
+            parts.append(f"loss={self.loss_percent}/{self.loss_burst_ms}")
+        if self.echo is not None:
+            parts.append(_echo_text(self.echo))
         for stall in self.stalls:
             end = "" if stall.direction is Direction.BOTH else f"/{stall.direction}"
             parts.append(f"stall={stall.duration_ms}@{stall.at_ms}{end}")
@@ -128,6 +154,39 @@ def _stall(item: str, value: str) -> Stall:
     if direction not in ("", Direction.UP, Direction.DOWN):
         raise ConfigError(f"line condition {item!r} has an unknown direction", hint=_HINT)
     return Stall(_ms(item, at), _ms(item, duration), Direction(direction or Direction.BOTH))
+
+
+def _echo(item: str, value: str) -> EchoPath:
+    loss_db, _, rest = value.partition("@")
+    delay, _, tail = rest.partition("/")
+    return EchoPath(_ms(item, loss_db), _ms(item, delay), _ms(item, tail or "30"))
+
+
+def _echo_text(echo: EchoPath) -> str:
+    return f"echo={echo.loss_db}@{echo.delay_ms}/{echo.tail_ms}"
+
+
+def _possible(echo: EchoPath) -> bool:
+    return echo.loss_db >= 0 and 0 <= echo.delay_ms <= 2_000 and 1 <= echo.tail_ms <= 1_000
+
+
+class Losses:
+    """Which of the caller's packets are lost: in bursts (Gilbert, Bell System Technical Journal 39, 1960)."""
+
+    def __init__(self, conditions: LineConditions, *, name: str = "") -> None:
+        burst = conditions.loss_burst_ms / FRAME_MS
+        share = conditions.loss_percent / 100
+        self._random = random.Random(f"{conditions.seed} {name} loss")
+        self._recovers = 1 / burst
+        self._breaks = self._recovers * share / (1 - share)
+        self._losing = False
+
+    def next(self) -> bool:
+        """Whether the next packet is lost."""
+        if self._breaks:
+            changes = self._recovers if self._losing else self._breaks
+            self._losing ^= self._random.random() < changes
+        return self._losing
 
 
 class DelayLine(Generic[Item]):

@@ -43,7 +43,7 @@ class Conductor:
         settings = services.settings
         self._call = call
         self._destination = destination
-        self._line = Line(call.handset)
+        self._line = Line(call.handset, settings.conditions.echo)
         self._callbacks = Callbacks(call, services.webhooks)
         self._streams = Streams(
             call,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from telephony.simulator.echo import Echo, EchoPath
 from telephony.simulator.handset import Handset
 from telephony.simulator.sound import FRAME_BYTES, FRAME_MS, SILENCE, SILENT_FRAME
 
@@ -46,8 +47,9 @@ class Prompt:
 class Line:
     """One answered call in ticks of 20 ms. `tick()` is sans-IO; `run()` calls it on time."""
 
-    def __init__(self, handset: Handset) -> None:
+    def __init__(self, handset: Handset, echo: EchoPath | None = None) -> None:
         self.handset = handset
+        self._echo = None if echo is None else Echo(echo)
         self.source: Source | None = None
         self.ticks = 0
         self.started_s = 0.0
@@ -76,6 +78,8 @@ class Line:
             alarm[1]()
         heard = self.source.play() if self.source is not None else SILENT_FRAME
         said = self.handset.exchange(heard)
+        if self._echo is not None:
+            said = self._echo.mix(said, heard)
         for tap in tuple(self._taps):
             tap.frame(said, heard)
         self.ticks += 1

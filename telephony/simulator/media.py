@@ -8,7 +8,7 @@ from typing import Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from telephony.simulator.conditions import DelayLine, Direction, LineConditions
+from telephony.simulator.conditions import DelayLine, Direction, LineConditions, Losses
 from telephony.simulator.leg import StreamLeg
 from telephony.simulator.line import Line
 from telephony.simulator.pipe import Pipe
@@ -108,6 +108,7 @@ class MediaSession:
         self._down: Pipe[str | bytes | StreamEnd] = Pipe(
             DelayLine(conditions, Direction.DOWN, name=name), zero_s
         )
+        self._losses = Losses(conditions, name=name)
         self._end: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._warn = warn
@@ -145,6 +146,8 @@ class MediaSession:
     def frame(self, said: bytes, heard: bytes) -> None:
         """Takes 20 ms of the line. An application that does not read loses the newest audio: 31930."""
         for message in self.leg.tick(said, heard):
+            if self._losses.next():
+                continue
             if len(self._up) < _MOST_WAITING_UP:
                 self._up.put(message)
             elif CONGESTION not in self._warned:

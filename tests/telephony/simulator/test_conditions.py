@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import ConfigError
-from telephony.simulator.conditions import DelayLine, Direction, LineConditions, Stall
+from telephony.simulator.conditions import DelayLine, Direction, LineConditions, Losses, Stall
+from telephony.simulator.echo import EchoPath
 
 
 def arrivals(
@@ -106,3 +107,34 @@ def test_a_preset_can_be_refined() -> None:
 def test_an_unreadable_condition_is_named(text: str) -> None:
     with pytest.raises(ConfigError, match=text.partition("=")[0]):
         LineConditions.parse(text)
+
+
+def lost(text: str, packets: int = 20_000) -> list[bool]:
+    losses = Losses(LineConditions.parse(text))
+    return [losses.next() for _ in range(packets)]
+
+
+def test_packets_are_lost_as_often_and_as_long_as_asked() -> None:
+    found = lost("loss=10/60")
+    bursts = sum(now and not before for before, now in zip([False, *found], found, strict=False))
+    assert sum(found) / len(found) == pytest.approx(0.10, abs=0.015)
+    assert sum(found) / bursts == pytest.approx(3, abs=0.3)
+
+
+def test_a_line_that_loses_nothing_loses_nothing() -> None:
+    assert not any(lost("jitter=40"))
+
+
+def test_an_echo_and_losses_survive_being_written_down() -> None:
+    conditions = LineConditions.parse("loss=2/60,echo=12@180/50")
+    assert conditions.echo == EchoPath(12, 180, 50)
+    assert LineConditions.parse(str(conditions)) == conditions
+
+
+@pytest.mark.parametrize(
+    "text", ["loss=95", "loss=2/5", "loss=x", "echo=12", "echo=12@9000", "echo=12@100/0", "echo=@"]
+)
+def test_impossible_losses_and_echoes_are_refused_with_the_way_out(text: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        LineConditions.parse(text)
+    assert "loss=PERCENT" in refusal.value.hint
