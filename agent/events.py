@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from agent.call import EndReason, Turn
 
-Part = Literal["speech_to_text", "wording", "text_to_speech"]
+Part = Literal["speech_to_text", "wording", "text_to_speech", "echo_cancellation", "noise_reduction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,30 @@ class EngineBroke:
     fallback: str
     at_ms: int
     kind: Literal["engine_broke"] = "engine_broke"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterBypassed:
+    """A filter of the front end broke and is left out for the rest of the call; the sound goes on."""
+
+    filter: str
+    reason: str
+    at_ms: int
+    kind: Literal["filter_bypassed"] = "filter_bypassed"
+
+
+@dataclass(frozen=True, slots=True)
+class LineJudged:
+    """What the trainee's line was like, once the call is over.
+
+    `faults` are stable codes (docs/audio.md lists them), none for a good line. `figures` have their unit in
+    their name; None is what could not be measured.
+    """
+
+    faults: tuple[str, ...]
+    figures: dict[str, float | None]
+    at_ms: int
+    kind: Literal["line_judged"] = "line_judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +174,8 @@ Event = (
     CallStarted
     | EngineChosen
     | EngineBroke
+    | FilterBypassed
+    | LineJudged
     | TurnTaken
     | PersonaDecided
     | TraineeSaying

@@ -77,20 +77,32 @@ class Report:
 
 
 def run(description: str, measure: Callable[[bool], Coroutine[Any, Any, Report]]) -> int:
-    """Runs `measure(quick)` as a command line program; returns its exit status.
+    """Runs `measure(quick)` as a command line program; returns its exit status, see `run_with`."""
+    return run_with(command_line(description), lambda given: measure(given.quick))
 
-    0 if every target holds, 1 if one is missed, 2 if it could not be run. The last line says which and by how
-    much: on stdout behind the tables, with --json on stderr, so that stdout is one JSON document.
-    """
+
+def command_line(description: str) -> argparse.ArgumentParser:
+    """The arguments that every benchmark has; a benchmark may add its own."""
     arguments = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--quick", action="store_true", help="less of it: done within five minutes")
     arguments.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return arguments
+
+
+def run_with(
+    arguments: argparse.ArgumentParser, measure: Callable[[argparse.Namespace], Coroutine[Any, Any, Report]]
+) -> int:
+    """Runs `measure` with what the command line gives it; returns its exit status.
+
+    0 if every target holds, 1 if one is missed, 2 if it could not be run. The last line says which and by how
+    much: on stdout behind the tables, with --json on stderr, so that stdout is one JSON document.
+    """
     given = arguments.parse_args()
     logger.remove()  # Pipecat's, which tells everything
     try:
-        report = asyncio.run(measure(given.quick))
+        report = asyncio.run(measure(given))
     except Exception as error:  # noqa: BLE001 the process boundary
         return _could_not_run(error)
     show(report, as_json=given.json)

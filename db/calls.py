@@ -20,6 +20,7 @@ from agent.events import (
     EngineBroke,
     EngineChosen,
     Event,
+    LineJudged,
     TurnTaken,
 )
 from db import models
@@ -62,7 +63,7 @@ class Calls:
         )
 
     def apply(self, call_id: UUID, seq: int, event: Event) -> bool:
-        """Records the `seq`-th event of a call and what follows from it: call, turn, engine, end.
+        """Records the `seq`-th event of a call and what follows from it: call, turn, engine, line, end.
 
         Idempotent: returns False, and changes nothing, if that event is on record already. The first
         CallEnded counts; a second one is kept as an event only.
@@ -81,6 +82,9 @@ class Calls:
                 self._engine_chosen(call_id, seq, event)
             case EngineBroke():
                 self._engine_broke(call_id, seq, event)
+            case LineJudged():
+                line = {"faults": list(event.faults), **event.figures}
+                self._session.execute(update(Call).where(Call.id == call_id).values(line=line))
             case CallEnded():
                 self._end(call_id, event)
         return True

@@ -35,7 +35,7 @@ NAMES: Final = {
 }
 """Constraints need names, or no migration can change them on SQLite."""
 
-PARTS: Final = ("speech_to_text", "wording", "text_to_speech")
+PARTS: Final = ("speech_to_text", "wording", "text_to_speech", "echo_cancellation", "noise_reduction")
 OUTCOMES: Final = ("", "success", "failure", "open")
 
 JsonObject = dict[str, Any]
@@ -150,6 +150,7 @@ class Call(Base):
     outcome: Mapped[str] = mapped_column(default="")
     duration_ms: Mapped[int | None]
     counters: Mapped[JsonObject] = mapped_column(default=dict)
+    line: Mapped[JsonObject | None]
 
     turns: Mapped[list["Turn"]] = relationship(lazy="raise", order_by="Turn.turn_index")
     engines: Mapped[list["CallEngine"]] = relationship(lazy="raise", order_by="CallEngine.seq")

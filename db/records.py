@@ -16,7 +16,8 @@ from db.recordings import RecordingInfo
 class CallSummary:
     """A call as a call log shows it. What is known only at the end is None, or "", until then.
 
-    `duration_ms` is on the media clock; `counters` are those of `CallEnded`.
+    `duration_ms` is on the media clock; `counters` are those of `CallEnded`; `line` holds the `faults` of
+    `LineJudged` and its figures.
     """
 
     id: UUID
@@ -33,6 +34,7 @@ class CallSummary:
     outcome: str
     duration_ms: int | None
     counters: Mapping[str, int]
+    line: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

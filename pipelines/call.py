@@ -26,17 +26,19 @@ from pipecat.workers.runner import WorkerRunner
 
 from agent.call import EndReason, Speaker
 from agent.conversation import Conversation
-from agent.events import Event, TraineeSilent
+from agent.events import Event, FilterBypassed, LineJudged, TraineeSilent
 from agent.persona import Ending, PersonaState
 from agent.playback import HeardReply, Playback
 from agent.speech import RECOGNISER_RATE_HZ
 from agent.turn_end import TurnTiming
 from audio import ulaw
+from audio.front_end import FrontEnd, FrontEndSettings
+from audio.realism import LineRealism
 from audio.recorder import Recorder, Track
 from graphs.persona import PersonaGraph
 from pipelines.along import ServiceWords
 from pipelines.engines.rungs import CallRecogniser, CallSynthesiser
-from pipelines.line import Line
+from pipelines.line import Line, line_realism
 from pipelines.listening import Listener
 from pipelines.persona import CueFrame, PersonaProcessor
 from pipelines.role import Occasion, Role
@@ -81,6 +83,7 @@ class CallEngines:
     synthesiser: CallSynthesiser
     graph: PersonaGraph
     turn_models: TurnModels
+    front_end: FrontEndSettings = FrontEndSettings()
     streaming: STTService | None = None
 
 
@@ -129,8 +132,13 @@ class Call:
         self._playback = Playback(rate_hz=ulaw.RATE_HZ)
         self._role = Role(engines.graph, state)
         self._conversation = Conversation(emit, self._sound_bounds)
+        self._front_end = FrontEnd(engines.front_end, on_bypass=self._filter_broke)
+        self._front_end.processor.monitored = False
+        self._realism = LineRealism(line_realism(engines.graph.scenario), seed=state.seed)
         self._line = Line(
             stream,
+            front_end=self._front_end,
+            realism=self._realism,
             recorder=self._recorder,
             playback=self._playback,
             conversation=self._conversation,
@@ -138,7 +146,8 @@ class Call:
             listener=self,
             now_s=time.monotonic,
         )
-        self._worker = self._build(CarrierTransport(websocket, self._line), engines)
+        self._transport = CarrierTransport(websocket, self._line)
+        self._worker = self._build(self._transport, engines)
 
     @property
     def at_ms(self) -> int:
@@ -151,11 +160,15 @@ class Call:
         await runner.add_workers(self._worker)
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(self._watch(), name="watch")
+            pauses = tasks.create_task(self._fill_pauses(), name="pauses")
             await runner.run()
             watch.cancel()
+            pauses.cancel()
         self._line.settle()
         self._record(everything=True)
         self._recorder.close()
+        self._emit(self._judge_line())
+        self._front_end.close()
         self._engines.recogniser.close()
         self._engines.synthesiser.close()
         return CallResult(
@@ -295,6 +308,18 @@ class Call:
         frames = self._recorder.take(everything=everything)
         if self._recording is not None and len(frames):
             self._recording.append(frames)
+
+    async def _fill_pauses(self) -> None:
+        if not self._engines.graph.scenario.line.is_clean:
+            await self._transport.fill_pauses()
+
+    def _filter_broke(self, name: str, reason: str) -> None:
+        log.error("filter_bypassed", filter=name, reason=reason)
+        self._emit(FilterBypassed(name, reason, self._line.at_ms))
+
+    def _judge_line(self) -> LineJudged:
+        report = self._front_end.line_report()
+        return LineJudged(report.faults, self._front_end.figures(), self._recorder.duration_ms)
 
     def _end(self, reason: EndReason) -> None:
         self._reason = self._reason or reason

@@ -1,11 +1,11 @@
 """One caller's line: carrier messages in, frames out, and the reverse; all of it on the media clock."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
@@ -18,8 +18,14 @@ from agent.conversation import Conversation
 from agent.errors import ProtocolError
 from agent.events import Event, KeyPressed, MessageRefused
 from agent.playback import HeardReply, Playback, Played
+from agent.scenario import Scenario
 from audio import ulaw
+from audio.blocks import BLOCK, RATE_HZ, Samples, to_block, to_samples
 from audio.clock import MediaClock
+from audio.front_end import FrontEnd
+from audio.jitter import Packet
+from audio.processor import Heard
+from audio.realism import LineRealism, LineRealismSettings
 from audio.recorder import Recorder, Track
 from audio.resample import Upsampler
 from telephony import media_stream
@@ -31,6 +37,26 @@ _HALF_A_BLOCK_MS: Final = 10
 _MESSAGE_TOO_BIG: Final = 1009
 _REPORTED_ONE_BY_ONE: Final = 10
 _REPORTED_EVERY: Final = 100
+_PER_MS: Final = RATE_HZ // 1_000
+_BED_BLOCKS: Final = 3
+_BED_AHEAD_S: Final = 0.08
+"""So much of a pause's noise lies at the carrier: enough to bridge its way, too little to be missed."""
+
+
+@dataclass
+class TraineeAudioFrame(InputAudioRawFrame):
+    """Whole blocks of 20 ms of the trainee, 16-bit PCM at 16 kHz.
+
+    `audio` is for whoever understands; `voice`, as long, for whoever only asks if somebody speaks: the
+    persona's echo is cut out of it, and with it now and then a sound of the trainee.
+    """
+
+    voice: bytes = b""
+
+
+def line_realism(scenario: Scenario) -> LineRealismSettings:
+    """What a scenario's line does to the persona's voice."""
+    return LineRealismSettings(**scenario.line.plain())  # type: ignore[arg-type]
 
 
 class LineListener(Protocol):
@@ -44,16 +70,18 @@ class LineListener(Protocol):
 
 
 class Line:
-    """Joins the carrier's protocol, the media clock, the recording and the receipts of one call.
+    """Joins protocol, media clock, front end, recording and receipts of one call.
 
-    `now_s` is a monotonic clock in seconds. Malformed messages are counted and dropped: they never end a
-    call.
+    `realism` is what the scenario does to the persona's voice on its way. `now_s` is a monotonic clock in
+    seconds. Malformed messages are counted and dropped: they never end a call.
     """
 
     def __init__(
         self,
         stream: media_stream.MediaStream,
         *,
+        front_end: FrontEnd,
+        realism: LineRealism,
         recorder: Recorder,
         playback: Playback,
         conversation: Conversation,
@@ -62,6 +90,8 @@ class Line:
         now_s: Callable[[], float],
     ) -> None:
         self._stream = stream
+        self._front_end = front_end
+        self._realism = realism
         self._recorder = recorder
         self._playback = playback
         self._conversation = conversation
@@ -69,8 +99,12 @@ class Line:
         self._listener = listener
         self._now_s = now_s
         self._clock = MediaClock()
-        self._upsampler = Upsampler()
-        self._sent: dict[str, NDArray[np.int16]] = {}
+        self._for_recogniser = Upsampler()
+        self._for_voice = Upsampler()
+        self._sent: dict[str, Samples] = {}
+        self._beds: dict[str, Samples] = {}
+        self._bed_marks = 0
+        self._queued_until_s = 0.0
         self.refused = 0
         self._began_s = self.received_s = now_s()
 
@@ -80,7 +114,7 @@ class Line:
         return self._clock.at_ms(self._now_s())
 
     def receive(self, data: str | bytes) -> Frame | None:
-        """Takes one message of the carrier; returns the trainee's audio, 16 kHz PCM, if it holds some."""
+        """Takes one message of the carrier; returns a TraineeAudioFrame if there is audio by now."""
         self.received_s = self._now_s()
         try:
             event = self._stream.receive(data, until_ms=self._elapsed_ms() + _AHEAD_OF_TIME_MS)
@@ -91,7 +125,10 @@ class Line:
             case media_stream.Audio():
                 return self._hear(event)
             case media_stream.Played(mark=mark):
-                self._place(self._playback.receipt(mark, self._clock.heard_ms + _HALF_A_BLOCK_MS))
+                played_ms = self._clock.heard_ms + _HALF_A_BLOCK_MS
+                self._front_end.played(mark, played_ms * _PER_MS)
+                self._place_bed(mark, played_ms)
+                self._place(self._playback.receipt(mark, played_ms))
                 self._close_reply()
             case media_stream.Digit(digit=digit):
                 self._emit(KeyPressed(digit, self.at_ms))
@@ -115,6 +152,17 @@ class Line:
             self._close_reply()
         return []
 
+    def pause(self) -> list[str]:
+        """What to send so that the noise around a silent persona goes on; to be asked often."""
+        surrounded = self._realism.has_bed or self._realism.holds_speech
+        if not surrounded or self._queued_until_s > self._now_s() + _BED_AHEAD_S:
+            return []
+        self._bed_marks += 1
+        mark = f"bed:{self._bed_marks}"
+        noise = np.concatenate([to_samples(self._realism.bed()) for _ in range(_BED_BLOCKS)])
+        messages, self._beds[mark] = self._send(noise, mark)
+        return messages
+
     def tick(self) -> None:
         """Settles receipts that do not come. To be called several times a second."""
         for played in self._playback.expire(self.at_ms):
@@ -134,27 +182,66 @@ class Line:
     def _elapsed_ms(self) -> int:
         return round((self._now_s() - self._began_s) * 1_000)
 
-    def _hear(self, audio: media_stream.Audio) -> Frame:
-        samples = ulaw.decode(audio.ulaw)
-        self._clock.heard(audio.timestamp_ms + len(samples) * 1_000 // ulaw.RATE_HZ, self._now_s())
-        self._recorder.place(Track.TRAINEE, audio.timestamp_ms, samples)
-        wide = self._upsampler.process(samples)
-        return InputAudioRawFrame(wide.tobytes(), sample_rate=2 * ulaw.RATE_HZ, num_channels=1)
+    def _hear(self, audio: media_stream.Audio) -> Frame | None:
+        samples, now_s = ulaw.decode(audio.ulaw), self._now_s()
+        self._clock.heard(audio.timestamp_ms + len(samples) // _PER_MS, now_s)
+        packet = Packet(audio.chunk, audio.timestamp_ms * _PER_MS, samples)
+        heard = self._front_end.hear(packet, now_s * 1_000)
+        return self._frame(heard) if heard else None
 
-    def _speak(self, samples: NDArray[np.int16]) -> list[str]:
+    def _frame(self, heard: Sequence[Heard]) -> Frame:
+        for each in heard:
+            self._recorder.place(Track.TRAINEE, each.start / _PER_MS, to_samples(each.recording))
+        audio = _wide(self._for_recogniser, [to_samples(each.recogniser) for each in heard])
+        voice = _wide(self._for_voice, [to_samples(each.voice) for each in heard])
+        return TraineeAudioFrame(audio, sample_rate=2 * RATE_HZ, num_channels=1, voice=voice)
+
+    def _speak(self, samples: Samples) -> list[str]:
         mark = self._playback.send(len(samples), self.at_ms)
         if mark is None:
             return []
         self._conversation.first_sent(self.at_ms)
+        ahead = [] if self._sent else self._clear_bed()
+        messages, self._sent[mark] = self._send(self._as_heard(samples), mark)
+        return ahead + messages
+
+    def _as_heard(self, samples: Samples) -> Samples:
+        blocks = [samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK)]
+        return np.concatenate([to_samples(self._realism.process(to_block(block))) for block in blocks])
+
+    def _send(self, samples: Samples, mark: str) -> tuple[list[str], Samples]:
+        """The messages that carry `samples`, and what they are once coded."""
         chunk = ulaw.encode(samples)
-        self._sent[mark] = ulaw.decode(chunk)
-        return [self._stream.play(chunk), self._stream.mark(mark)]
+        coded = ulaw.decode(chunk)
+        self._queued_until_s = max(self._now_s(), self._queued_until_s) + len(samples) / RATE_HZ
+        self._front_end.far_end.send(mark, coded, self.at_ms * _PER_MS)
+        return [self._stream.play(chunk), self._stream.mark(mark)], coded
+
+    def _clear_bed(self) -> list[str]:
+        """Speech does not wait until the noise before it has been played."""
+        if not self._beds:
+            return []
+        self._forget_queue()
+        return [self._stream.clear()]
 
     def _cut(self) -> list[str]:
         if not self._playback.interrupt(self.at_ms):
             return []
+        self._forget_queue()
+        while self._realism.holds_speech:
+            self._realism.bed()
         self._conversation.barged_in(self.at_ms)
         return [self._stream.clear()]
+
+    def _forget_queue(self) -> None:
+        self._front_end.far_end.cut(self.at_ms * _PER_MS)
+        self._beds.clear()
+        self._queued_until_s = 0.0
+
+    def _place_bed(self, mark: str, played_ms: int) -> None:
+        noise = self._beds.pop(mark, None)
+        if noise is not None:
+            self._recorder.place(Track.PERSONA, max(0, played_ms - len(noise) // _PER_MS), noise)
 
     def _place(self, played: Played | None) -> None:
         if played is None:
@@ -172,3 +259,7 @@ class Line:
         self.refused += 1
         if self.refused <= _REPORTED_ONE_BY_ONE or self.refused % _REPORTED_EVERY == 0:
             self._emit(MessageRefused(error.code, error.message, self.refused, self.at_ms))
+
+
+def _wide(upsampler: Upsampler, blocks: Sequence[Samples]) -> bytes:
+    return b"".join(upsampler.process(block).tobytes() for block in blocks)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pipecat.frames.frames import (
     Frame,
+    InputAudioRawFrame,
     ProposedUserStartedSpeakingFrame,
     ProposedUserStoppedSpeakingFrame,
     TranscriptionFrame,
@@ -33,9 +34,11 @@ from agent.speech import RECOGNISER_RATE_HZ, Recognition
 from agent.turn_end import Step, TurnTaker, TurnTiming, leaves_open
 from pipelines.along import ServiceWords, joined
 from pipelines.engines.rungs import CallRecogniser
+from pipelines.line import TraineeAudioFrame
 from pipelines.turns import SmartTurn, VoiceDetector
 
 _BYTES_PER_MS: Final = RECOGNISER_RATE_HZ * 2 // 1_000
+_BLOCK_BYTES: Final = 20 * _BYTES_PER_MS
 _LEAD_MS: Final = 500
 """Of sound before a turn was noticed, for the recogniser: an onset is softer than what follows it."""
 _KEPT_MS: Final = 30_000
@@ -124,6 +127,7 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
         self._at_ms = at_ms
         self._turn = TurnTaker(timing)
         self._tape = _Tape()
+        self._voice_audio = b""
         self._turn_ms = self._from_ms = self._over_ms = 0
         self._settled: list[Recognition] = []
         self._pause = _Pause(0)
@@ -151,17 +155,27 @@ class Listener(EagerEndOfTurnSTTServiceMixin, STTService):
             return
         await super().process_frame(frame, direction)
 
+    async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:
+        """Besides what an STTService does: notes what the detector of voice is to hear."""
+        self._voice_audio = frame.voice if isinstance(frame, TraineeAudioFrame) else frame.audio
+        await super().process_audio_frame(frame, direction)
+
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
-        """Takes a block of 20 ms, 16-bit mono PCM at 16 kHz."""
+        """Takes whole blocks of 20 ms, 16-bit mono PCM at 16 kHz."""
+        for at in range(0, len(audio), _BLOCK_BYTES):
+            block = slice(at, at + _BLOCK_BYTES)
+            await self._listen(audio[block], self._voice_audio[block])
+        yield None
+
+    async def _listen(self, audio: bytes, voice: bytes) -> None:
         self._tape.append(audio)
-        sounding = self._voice.process(audio)
+        sounding = self._voice.process(voice)
         audible = self._persona_audible()
         await self._take(
             self._turn.hear(sounding=sounding, certain=self._voice.certain, persona_audible=audible)
         )
         if self._turn.speaking and self._tape.end_ms - self._glanced_ms >= _GLANCE_MS:
             self._glance()
-        yield None
 
     async def _take(self, step: Step | None) -> None:
         match step:

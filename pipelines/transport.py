@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from fastapi import WebSocket
@@ -24,6 +24,8 @@ CHUNK_MS: Final = 60
 
 LEAD_MS: Final = 600
 """How much the carrier holds in advance: a shorter stall of process or network is not heard."""
+
+_PAUSE_S: Final = 0.02
 
 
 class _LineSerializer(FrameSerializer):
@@ -69,6 +71,11 @@ class _CarrierOutput(FastAPIWebsocketOutputTransport):
     def __init__(self, *args: Any, line: Line, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._line = line
+        self._sending = asyncio.Lock()
+
+    async def fill_pause(self) -> None:
+        """Sends what is to be heard while the persona says nothing, if anything is."""
+        await self._send(self._line.pause)
 
     async def write_transport_frame(self, frame: Frame) -> None:
         """Frames arrive here in order with the audio before them."""
@@ -76,11 +83,15 @@ class _CarrierOutput(FastAPIWebsocketOutputTransport):
             await self._write_frame(frame)
 
     async def _write_frame(self, frame: Frame) -> bool:
-        if self._client.is_closing or not self._client.is_connected:
-            return False
-        for message in self._line.messages(frame):
-            await self._client.send(message)
-        return True
+        return await self._send(lambda: self._line.messages(frame))
+
+    async def _send(self, messages: Callable[[], Sequence[str]]) -> bool:
+        async with self._sending:  # a mark belongs right behind its audio
+            if self._client.is_closing or not self._client.is_connected:
+                return False
+            for message in messages():
+                await self._client.send(message)
+            return True
 
     async def _write_audio_sleep(self) -> None:
         now_s = time.monotonic()
@@ -104,4 +115,11 @@ class CarrierTransport(FastAPIWebsocketTransport):
         super().__init__(websocket, params)
         self._client = _CarrierClient(websocket, self._callbacks, params.ws_close_timeout, line=line)
         self._input = FastAPIWebsocketInputTransport(self, self._client, params, name=self._input_name)
-        self._output = _CarrierOutput(self, self._client, params, line=line, name=self._output_name)
+        self._carrier_output = _CarrierOutput(self, self._client, params, line=line, name=self._output_name)
+        self._output = self._carrier_output
+
+    async def fill_pauses(self) -> None:
+        """Keeps the noise around the persona going; never returns."""
+        while True:
+            await asyncio.sleep(_PAUSE_S)
+            await self._carrier_output.fill_pause()

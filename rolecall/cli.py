@@ -24,6 +24,8 @@ scenarios = typer.Typer(no_args_is_help=True)
 app.add_typer(scenarios, name="scenarios", help="What can be rehearsed here.")
 models = typer.Typer(no_args_is_help=True)
 app.add_typer(models, name="models", help="What understands, words and speaks here.")
+audio = typer.Typer(no_args_is_help=True)
+app.add_typer(audio, name="audio", help="What the front end makes of sound.")
 
 INTERRUPTED = 130
 
@@ -300,6 +302,54 @@ def show_scenario(
         ("Endings", [f"{ending.id} ({ending.outcome})" for ending in scenario.endings]),
     ):
         typer.echo(f"{title}: {', '.join(names) or 'none'}")
+
+
+@audio.callback()
+def _audio() -> None:
+    """One command only would else be the group itself."""
+
+
+@audio.command("process")
+def process_audio(
+    ctx: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="IN.wav", help="What the trainee's line carries.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.wav", help="What is heard of it; 8 kHz, mono.")],
+    far: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FAR.wav", help="The persona's voice, whose echo is in IN.wav, from the same moment on."
+        ),
+    ] = None,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Filters instead of those of the settings: rumble,echo,noise,gain or none."
+        ),
+    ] = None,
+    impair: Annotated[
+        str, typer.Option(help="What the network does to IN.wav first, e.g. jitter=40,loss=5/60.")
+    ] = "",
+    feed: Annotated[
+        str,
+        typer.Option(
+            help="Whose sound: monitor (people), recogniser, voice (detector of speech), recording."
+        ),
+    ] = "monitor",
+    report: Annotated[
+        bool, typer.Option("--report", help="Print costs, delays and findings as JSON.")
+    ] = False,
+) -> None:
+    """Run the front end over a file, exactly as in a call."""
+    settings = _begin(ctx)
+    from audio.processor import FEEDS
+    from rolecall.audio_file import ProcessOptions, run_process
+
+    chosen = next((each for each in FEEDS if each == feed), None)
+    if chosen is None:
+        raise typer.BadParameter(f"There is no feed {feed}: choose {', '.join(FEEDS)}", ctx=ctx)
+    raise typer.Exit(
+        run_process(settings, ProcessOptions(source, target, far, stages, impair, chosen, report))
+    )
 
 
 def _find(settings: "Settings", scenario_id: str) -> "Scenario":

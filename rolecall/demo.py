@@ -188,6 +188,7 @@ def _document(call: DemoCall) -> dict[str, Any]:
         "response_gap_ms": {"p50": round(spread.p50), "p95": round(spread.p95)} if spread else None,
         "recording": str(call.recording) if call.recording else None,
         "engines": [{**asdict(use), "passed_over": dict(use.passed_over)} for use in call.record.engines],
+        "line": call.record.line,
         "end_reason": call.record.end_reason,
         "outcome": call.record.outcome,
     }

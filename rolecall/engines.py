@@ -18,6 +18,8 @@ from agent.manner import manner
 from agent.phrases import frequent_phrases
 from agent.scenario import Scenario
 from agent.speech import Recogniser, Speech, Synthesiser, Voice
+from audio.front_end import warm_up as warm_up_front_end
+from audio.realism import warm_up as warm_up_line
 from audio.resample import Upsampler
 from graphs.persona import PersonaGraph
 from graphs.wording import Wording, for_call, open_wording
@@ -37,6 +39,7 @@ from pipelines.engines.rungs import CallRecogniser, CallSynthesiser
 from pipelines.engines.services import streaming_service
 from pipelines.engines.telephone import to_telephone
 from pipelines.engines.workers import open_workers
+from pipelines.line import line_realism
 from pipelines.turns import SmartTurn, TurnModels, load_turn_models
 from rolecall.engine_settings import (
     REMOTE_THREADS,
@@ -46,6 +49,7 @@ from rolecall.engine_settings import (
     streaming_settings,
     synthesiser_settings,
 )
+from rolecall.front_end import ChosenFrontEnd, choose_front_end
 from rolecall.metrics import Metrics
 from rolecall.settings import Settings
 
@@ -68,6 +72,7 @@ class Engines:
     pools: Pools
     phrases: Phrases
     graphs: Mapping[str, PersonaGraph]
+    front_end: ChosenFrontEnd
     streaming: StreamingSettings | None = None
     hearing: Breakers = field(default_factory=Breakers)
     speaking: Breakers = field(default_factory=Breakers)
@@ -76,7 +81,7 @@ class Engines:
     @property
     def rungs(self) -> Sequence[Chosen[Any]]:
         """The rung in use of each ladder, and why."""
-        return (self.recognisers, self.wording, self.synthesiser)
+        return (self.recognisers, self.wording, self.synthesiser, *self.front_end.rungs)
 
     @property
     def behind(self) -> bool:
@@ -114,6 +119,7 @@ class Engines:
                 for_call(wording, partial(on_broke, "wording"), self.breakers_of_wording.of(wording.engine))
             ),
             turn_models=self.turn_models,
+            front_end=self.front_end.settings,
             streaming=streaming_service(streaming, scenario.spoken_languages) if streaming else None,
         )
 
@@ -123,6 +129,8 @@ class Engines:
         What the persona says in every call is synthesised here, by the best engine that costs nothing.
         """
         voice = manner(scenario, {name: emotion.start for name, emotion in scenario.emotions.items()})
+        if not scenario.line.is_clean:
+            warm_up_line([line_realism(scenario)])
         for engine in self._synthesisers(scenario):
             if engine.costs:
                 continue
@@ -155,6 +163,7 @@ class Engines:
 @asynccontextmanager
 async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) -> AsyncIterator[Engines]:
     """Loads everything. Raises EngineUnavailable if a named engine cannot be used."""
+    front_end = choose_front_end(settings.audio)
     async with AsyncExitStack() as stack:
         workers = await stack.enter_async_context(open_workers(SPEECH_THREADS))
         waiting = await stack.enter_async_context(open_workers(REMOTE_THREADS, name="remote engine"))
@@ -182,8 +191,10 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
             pools=Pools(workers, waiting),
             phrases=Phrases(),
             graphs={name: PersonaGraph(scenario, wording.engine) for name, scenario in scenarios.items()},
+            front_end=front_end,
             streaming=streaming_settings(settings),
         )
+        await workers.run(warm_up_front_end, front_end.settings)
         for scenario in scenarios.values():
             await workers.run(engines.warm_up, scenario)
         yield engines

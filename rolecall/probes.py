@@ -29,6 +29,7 @@ from pipelines.engines import hub
 from pipelines.engines.ladder import choose_recogniser, choose_synthesiser
 from rolecall.doctor import Probe, Status
 from rolecall.engine_settings import recogniser_settings, synthesiser_settings
+from rolecall.front_end import choose_front_end
 from rolecall.model_hub import hub_of
 from rolecall.settings import CUSTOMARY, Settings, find_config, names_given
 
@@ -141,6 +142,12 @@ def _probe_wording(settings: Settings) -> tuple[Status, str, str]:
     return _rung(asyncio.run(chosen()))
 
 
+def _probe_front_end(settings: Settings) -> tuple[Status, str, str]:
+    """A front end without libspeexdsp is as good; only a named engine that is not here is a fault."""
+    rungs = choose_front_end(settings.audio).rungs
+    return Status.OK, "; ".join(f"{rung.part.replace('_', ' ')}: {rung.name}" for rung in rungs) or "off", ""
+
+
 def _rung(chosen: Chosen[Any]) -> tuple[Status, str, str]:
     found = " ".join(filter(None, (chosen.name, chosen.model)))
     if not chosen.passed_over:
@@ -227,6 +234,7 @@ PROBES: Mapping[str, Probe] = {
     "speech to text": _probe_speech_to_text,
     "wording": _probe_wording,
     "text to speech": _probe_text_to_speech,
+    "front end": _probe_front_end,
     "twilio": _probe_twilio,
     "public url": _probe_public_url,
 }

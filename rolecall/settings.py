@@ -135,6 +135,23 @@ class Turns(Section):
     max_call_s: int = Field(900, ge=10, le=14_400)
 
 
+class Audio(Section):
+    """What the trainee's sound goes through on its way from the line to those who hear it."""
+
+    filters: Annotated[tuple[Literal["rumble", "echo", "noise", "gain"], ...], Field(strict=False)] = (
+        "rumble",
+        "echo",
+        "noise",
+        "gain",
+    )
+    concealment: Literal["repeat", "linear", "waveform", "spectral"] = "spectral"
+    echo_canceller: Literal["auto", "speex", "adaptive"] = "auto"
+    noise_reducer: Literal["auto", "speex", "spectral", "noisereduce"] = "auto"
+    noise_reduction_for: Annotated[
+        tuple[Literal["recogniser", "voice", "recording", "monitor"], ...], Field(strict=False)
+    ] = ("monitor",)
+
+
 class Scenarios(Section):
     """What can be rehearsed here."""
 
@@ -177,6 +194,7 @@ class Settings(BaseSettings):
     wording: Wording = Wording()
     models: Models = Models()
     turns: Turns = Turns()
+    audio: Audio = Audio()
     scenarios: Scenarios = Scenarios()
     recording: Recording = Recording()
     logs: Logs = Logs()

@@ -8,7 +8,16 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.call import Speaker, Turn
-from agent.events import BargedIn, CallEnded, EngineBroke, Event, TraineeSilent, TurnTaken
+from agent.events import (
+    BargedIn,
+    CallEnded,
+    EngineBroke,
+    Event,
+    FilterBypassed,
+    LineJudged,
+    TraineeSilent,
+    TurnTaken,
+)
 from agent.scenario import Scenario
 from db.records import CallRecord
 from telephony.simulator.measure import percentiles
@@ -18,6 +27,8 @@ _PARTS: Final = {
     "speech_to_text": "understands by",
     "wording": "words by",
     "text_to_speech": "speaks by",
+    "echo_cancellation": "echo cut by",
+    "noise_reduction": "noise cut by",
 }
 
 
@@ -56,6 +67,10 @@ class Terminal:
                 self._aside("the trainee says nothing")
             case EngineBroke(engine=engine, code=code, fallback=fallback):
                 self._aside(f"{engine} failed ({code}); {fallback or 'nothing'} takes over")
+            case FilterBypassed(filter=name, reason=reason):
+                self._aside(f"the filter {name} broke and is left out: {reason}")
+            case LineJudged(faults=faults) if faults:
+                self._aside(f"the line was bad: {', '.join(fault.replace('_', ' ') for fault in faults)}")
             case CallEnded(reason=reason, outcome=outcome):
                 self._aside(
                     f"the call is over: {reason.replace('_', ' ')}{f', {outcome}' if outcome else ''}"

@@ -1,18 +1,13 @@
 """A trainee who is not there: speaks lines, or a recording, into a simulated handset at the right moments."""
 
-import io
-import struct
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
-from scipy.io import wavfile
 
 from agent.errors import ConfigError
 from agent.scenario import Scenario
@@ -20,6 +15,7 @@ from agent.speech import Synthesiser
 from audio import ulaw
 from audio.levels import sound_bounds_ms
 from pipelines.engines.telephone import to_telephone
+from rolecall.sound_file import read_telephone
 from telephony.simulator import Handset, HungUp
 
 PERSONA_DONE_MS: Final = 700
@@ -29,10 +25,6 @@ _PATIENCE_MS: Final = 15_000
 _FAREWELL_MS: Final = 1_500
 _PAUSE_BETWEEN_TURNS_MS: Final = 900
 _LEVEL_DBFS: Final = -20.0
-_RATES_HZ: Final = (4_000, 384_000)
-_A_WAV: Final = "It has to be somebody speaking, as a PCM WAV file"
-_DAMAGED: Final = (ValueError, TypeError, ArithmeticError, NameError, struct.error)
-"""What scipy raises for a file that is none, or torn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +55,7 @@ def scripted(scenario: Scenario, synthesiser: Synthesiser) -> list[Line]:
 
 def recorded(path: Path) -> list[Line]:
     """A WAV of a real trainee, cut into turns where it is silent for long. Blocking. Raises ConfigError."""
-    samples = _telephone_band(*_read_wav(path))
+    samples = read_telephone(path)
     turns = [Line(_at_level(turn)) for turn in _turns(samples)]
     if not turns:
         raise ConfigError(f"{path} holds no speech", hint="Record somebody speaking, as a PCM WAV file")
@@ -92,37 +84,6 @@ def _at_level(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     gain = min(wanted, 32_000 / max(1, int(np.abs(samples.astype(np.int32)).max(initial=0))))
     levelled: NDArray[np.int16] = np.rint(samples * gain).astype(np.int16)
     return levelled
-
-
-def _read_wav(path: Path) -> tuple[int, NDArray[np.float64]]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # notes of the recorder, a missing end
-            rate_hz, data = wavfile.read(io.BytesIO(path.read_bytes()))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=_A_WAV) from error
-    except _DAMAGED as error:
-        raise ConfigError(f"{path} cannot be read: it is no PCM WAV file", hint=_A_WAV) from error
-    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
-        raise ConfigError(f"{path} cannot be used: its rate is {rate_hz} Hz", hint=_A_WAV)
-    samples = _in_unit_range(data)
-    return rate_hz, samples.mean(axis=1) if samples.ndim > 1 else samples
-
-
-def _in_unit_range(data: NDArray[Any]) -> NDArray[np.float64]:
-    """PCM of any type as float64 in [-1, 1]."""
-    if data.dtype == np.uint8:
-        return (data.astype(np.float64) - 128.0) / 128.0
-    if data.dtype.kind == "i":
-        return data.astype(np.float64) / -float(np.iinfo(data.dtype).min)
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.clip(np.nan_to_num(data.astype(np.float64)), -1.0, 1.0)
-
-
-def _telephone_band(rate_hz: int, samples: NDArray[np.float64]) -> NDArray[np.int16]:
-    divisor = int(np.gcd(rate_hz, ulaw.RATE_HZ))
-    narrow = signal.resample_poly(samples, ulaw.RATE_HZ // divisor, rate_hz // divisor)
-    return np.rint(np.clip(narrow, -1.0, 1.0) * 32_767).astype(np.int16)
 
 
 def _turns(samples: NDArray[np.int16]) -> list[NDArray[np.int16]]:

@@ -42,7 +42,14 @@ async def test_a_call_is_held_answered_recorded_and_hung_up(tmp_path: Path) -> N
         assert opening == "Harbor Dental, this is Dana." and "Delmar Medical" in answer
         assert (record.end_reason, record.ending, record.outcome) == ("persona_ended", "farewell", "open")
         assert "bye" in farewell.lower()
-        assert {use.engine for use in record.engines} == {"whisper", "authored", "espeak"}
+        served = {use.part: use.engine for use in record.engines}
+        assert (served["speech_to_text"], served["wording"], served["text_to_speech"]) == (
+            "whisper",
+            "authored",
+            "espeak",
+        )
+        assert served["echo_cancellation"] in ("speex", "adaptive")
+        assert record.line is not None and record.line["faults"] == []
         assert phone.services.desk.active_calls == 0
 
 

@@ -13,7 +13,9 @@ from agent.events import (
     EngineBroke,
     EngineChosen,
     Event,
+    FilterBypassed,
     KeyPressed,
+    LineJudged,
     MessageRefused,
     Part,
     PersonaDecided,
@@ -58,6 +60,7 @@ def whole_call(carrier_call_id: str = "CA1", exchanges: int = 2) -> list[Event]:
     events: list[Event] = [
         started(carrier_call_id),
         EngineChosen("speech_to_text", "whisper", "tiny", "a model is on disk"),
+        EngineChosen("echo_cancellation", "adaptive", "", "always there"),
         EngineChosen("wording", "authored", "", "needs no model", (("ollama", "connection refused"),)),
     ]
     for exchange in range(exchanges):
@@ -67,7 +70,8 @@ def whole_call(carrier_call_id: str = "CA1", exchanges: int = 2) -> list[Event]:
             trainee_says(2 * exchange + 1, f"Half a minute, {exchange}.", at_ms + 2_000),
             PersonaDecided("ask", "time", "opening", {"patience": 0.5}, ("f1",), (), at_ms + 2_400),
         ]
-    return [*events, ended()]
+    line = LineJudged(("too_quiet",), {"speech_dbfs": -44.0, "hum_hz": None}, 60_000)
+    return [*events, line, ended()]
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
@@ -108,6 +112,13 @@ events_within = st.one_of(
         small,
     ),
     st.builds(EngineBroke, parts, texts, texts, texts, small),
+    st.builds(FilterBypassed, texts, texts, small),
+    st.builds(
+        LineJudged,
+        words,
+        st.dictionaries(texts, st.none() | fractions, max_size=3),
+        small,
+    ),
     st.builds(TurnTaken, trainee_turns | persona_turns, small),
     st.builds(
         PersonaDecided,

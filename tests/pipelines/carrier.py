@@ -42,7 +42,7 @@ def media(timestamp_ms: int, samples: np.ndarray | None = None) -> str:
         "media",
         media={
             "track": "inbound",
-            "chunk": "1",
+            "chunk": str(timestamp_ms // 20 + 1),
             "timestamp": str(timestamp_ms),
             "payload": base64.b64encode(chunk).decode(),
         },

@@ -19,6 +19,8 @@ from agent.events import Event, KeyPressed, MessageRefused
 from agent.playback import HeardReply, Playback
 from agent.speech import SpokenWord
 from audio import ulaw
+from audio.front_end import FrontEnd, FrontEndSettings
+from audio.realism import LineRealism, LineRealismSettings
 from audio.recorder import Recorder, Track
 from pipelines.line import Line
 from pipelines.transport import CHUNK_MS
@@ -35,10 +37,13 @@ class OneCall:
         self.events: list[Event] = []
         self.replies: list[HeardReply] = []
         self.hang_ups = 0
+        self.broken: list[tuple[str, str]] = []
         self.recorder = Recorder()
         self.playback = Playback()
         self.line = Line(
             started(),
+            front_end=FrontEnd(FrontEndSettings(), on_bypass=lambda *broken: self.broken.append(broken)),
+            realism=LineRealism(LineRealismSettings(), seed=0),
             recorder=self.recorder,
             playback=self.playback,
             conversation=Conversation(self.events.append, lambda *_: None),

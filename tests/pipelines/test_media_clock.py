@@ -11,6 +11,8 @@ from agent.events import Event
 from agent.playback import HeardReply, Playback
 from agent.speech import SpokenWord
 from audio import ulaw
+from audio.front_end import FrontEnd, FrontEndSettings
+from audio.realism import LineRealism, LineRealismSettings
 from audio.recorder import Recorder, Track
 from pipelines.line import Line
 from pipelines.transport import CHUNK_MS, LEAD_MS
@@ -39,8 +41,11 @@ class Rehearsal:
         self.replies: list[HeardReply] = []
         self.heard = bytearray()
         self.frames: list[np.ndarray] = []
+        self.front_end = FrontEnd(FrontEndSettings(), on_bypass=lambda *_: None)
         self.line = Line(
             MediaStream(),
+            front_end=self.front_end,
+            realism=LineRealism(LineRealismSettings(), seed=0),
             recorder=self.recorder,
             playback=self.playback,
             conversation=Conversation(self.events.append, lambda *_: None),

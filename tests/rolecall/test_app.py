@@ -65,11 +65,10 @@ async def test_a_server_says_that_it_lives_what_it_is_ready_for_and_what_it_coun
         report = answer.json()
         assert (report["ready"], report["database"], report["live_state"]) == (True, "ok", "ok")
         assert report["calls"] == {"active": 0, "most": 20}
-        assert {part: each["engine"] for part, each in report["engines"].items()} == {
-            "speech_to_text": "whisper",
-            "wording": "authored",
-            "text_to_speech": "espeak",
-        }
+        engines = {part: each["engine"] for part, each in report["engines"].items()}
+        assert engines.pop("echo_cancellation") in ("speex", "adaptive")
+        assert engines.pop("noise_reduction") in ("speex", "spectral")
+        assert engines == {"speech_to_text": "whisper", "wording": "authored", "text_to_speech": "espeak"}
         assert all(each["reason"] for each in report["engines"].values())
 
         metrics = await client.get("/metrics")

@@ -126,6 +126,7 @@ def test_the_document_holds_the_call_and_is_json(recording: Path) -> None:
             "broke_code": None,
         }
     ]
+    assert document["line"] == {"faults": ["too_quiet"], "speech_dbfs": -44.0}
     assert (document["end_reason"], document["outcome"]) == ("persona_ended", "open")
 
 

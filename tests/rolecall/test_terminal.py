@@ -33,6 +33,7 @@ RECORD = CallRecord(
     outcome="open",
     duration_ms=60_000,
     counters={},
+    line={"faults": ["too_quiet"], "speech_dbfs": -44.0},
     turns=(QUESTION, ANSWER),
     engines=(),
     recording=None,
