@@ -55,7 +55,7 @@ class FilterSettings:
 
 
 class Filter(Protocol):
-    """One step. It replaces blocks of `heard` and never changes them in place; `feeds` are those it works on."""
+    """One step: it replaces blocks of `heard`, never changes them in place; `feeds` are those it works on."""
 
     @property
     def feeds(self) -> Sequence[Feed]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scipy.io import wavfile
 
 from agent.call import EndReason, Speaker
 from db.records import CallRecord
+from rolecall.settings import CHECKOUT
 from telephony.simulator import Call, LineConditions
 from telephony.simulator.measure import measure
 from tests.phone import open_phone, settings_for, spoken
@@ -177,3 +179,52 @@ async def test_the_line_stays_smooth_under_jitter_and_a_stall(tmp_path: Path) ->
         call.handset.hang_up()
         await asyncio.wait_for(call.ended, 10)
     assert measure(call.handset).choppiness.underruns == 0
+
+
+async def test_the_personas_own_echo_does_not_interrupt_it(tmp_path: Path) -> None:
+    conditions = LineConditions.parse("delay=40,jitter=20,echo=8@180/60")
+    async with open_phone(settings_for(tmp_path), conditions) as phone:
+        call = await phone.dial()
+        await talk(call, "Who do you order from today?", "What happens when an order arrives late?", "Goodbye.")
+        await asyncio.wait_for(call.ended, 60)
+        record = await phone.record(call)
+        with phone.services.database.calls() as calls:
+            events = calls.events(record.id)
+
+    assert not [event for _, event in events if event.kind == "barged_in"]
+    assert not any(turn.interrupted for turn in record.turns)
+    assert len(said_by(record, Speaker.TRAINEE)) == 3
+    assert record.line is not None and record.line["echo_erle_db"] > 6
+    assert record.line["echo_delay_ms"] == pytest.approx(180, abs=40)
+
+
+async def test_without_an_echo_canceller_the_same_line_silences_the_persona(tmp_path: Path) -> None:
+    conditions = LineConditions.parse("delay=40,jitter=20,echo=8@180/60")
+    async with open_phone(settings_for(tmp_path, audio={"filters": ()}), conditions) as phone:
+        call = await phone.dial()
+        await talk(call, "Who do you order from today?", "Goodbye.")
+        call.handset.hang_up()
+        record = await phone.record(call)
+        with phone.services.database.calls() as calls:
+            kinds = {event.kind for _, event in calls.events(record.id)}
+    assert "barged_in" in kinds
+
+
+async def test_a_scenario_in_the_street_is_heard_in_the_street_all_the_time(tmp_path: Path) -> None:
+    scenario = yaml.safe_load((CHECKOUT / "scenarios" / "cold-call.yaml").read_text("utf-8"))
+    scenario |= {"id": "street-call", "line": {"band": "mobile", "noise": {"bed": "street", "dbfs": -38}}}
+    (tmp_path / "street-call.yaml").write_text(yaml.safe_dump(scenario, allow_unicode=True), "utf-8")
+    settings = settings_for(tmp_path / "home", scenarios={"folder": tmp_path, "default": "street-call"})
+    async with open_phone(settings) as phone:
+        call = await phone.dial()
+        await call.handset.connected()
+        await call.handset.wait(4_000)
+        await call.handset.say(spoken("Who do you order from today?"))
+        await call.handset.wait(6_000)
+        call.handset.hang_up()
+        record = await phone.record(call)
+
+    heard = call.handset.heard[8_000:-8_000].astype(np.float64)
+    per_second = np.sqrt(np.mean(heard[: len(heard) // 800 * 800].reshape(-1, 800) ** 2, axis=1))
+    assert 20 * np.log10(np.percentile(per_second, 2) / 32_768) > -48, "no tenth of a second is silent"
+    assert any("Delmar" in text for text in said_by(record, Speaker.PERSONA))

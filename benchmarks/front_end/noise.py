@@ -1,7 +1,7 @@
 """Noise reduction: quality, delay and cost of ours beside libraries, over mu-law.
 
-A talker with pauses, in noise, coded by mu-law. Every engine gets the same samples block by block; what it returns
-is moved back by its measured delay and judged against the speech without noise, from the third second on.
+A talker with pauses, in noise, coded by mu-law. Every engine gets the same samples block by block; what it
+returns is moved back by its measured delay and judged against the speech without noise, after three seconds.
 """
 
 import time
@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 from livekit import rtc
-from noisereduce import reduce_noise
+from noisereduce import reduce_noise  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from pyrnnoise import rnnoise
+from pyrnnoise import rnnoise  # type: ignore[import-untyped]
 from rich.table import Table
 from scipy import signal
 
@@ -64,7 +64,7 @@ class _Figures:
 
 
 def measure(corpus: Corpus, *, quick: bool) -> Section:
-    """Quality over noises, levels of noise and talkers; damage to clean speech; delay; microseconds a block."""
+    """Quality over noises, their levels and talkers; damage to clean speech; delay; microseconds a block."""
     engines = _engines()
     talkers = _QUICK_TALKERS if quick else _TALKERS
     seconds = _QUICK_SECONDS if quick else _SECONDS
@@ -151,14 +151,15 @@ class _Rnnoise:
     def __init__(self) -> None:
         self._state = rnnoise.create()
         self._taps = signal.firwin(2 * self._HALF + 1, 1 / _UPSAMPLED, window=("kaiser", 6.0))
-        self._up, self._down = np.zeros(2 * self._HALF), np.zeros(2 * self._HALF)
+        self._narrow, self._wide = np.zeros(2 * self._HALF), np.zeros(2 * self._HALF)
 
     def __call__(self, block: Block) -> Block:
         wide = np.zeros(BLOCK * _UPSAMPLED)
         wide[::_UPSAMPLED] = block * _UPSAMPLED
-        wide, self._up = signal.lfilter(self._taps, 1.0, wide, zi=self._up)
-        wide, self._down = signal.lfilter(self._taps, 1.0, self.denoised(wide), zi=self._down)
-        return np.asarray(wide[::_UPSAMPLED], np.float32)
+        self._narrow = np.concatenate([self._narrow[-2 * self._HALF :], wide])
+        found = self.denoised(np.convolve(self._narrow, self._taps, "valid"))
+        self._wide = np.concatenate([self._wide[-2 * self._HALF :], found])
+        return np.convolve(self._wide, self._taps, "valid")[::_UPSAMPLED].astype(np.float32)
 
     def denoised(self, wide: NDArray[np.float64]) -> NDArray[np.float64]:
         """Takes and returns 20 ms at 48 kHz."""

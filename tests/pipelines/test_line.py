@@ -1,5 +1,6 @@
 """One caller's line: what the carrier's messages become, and what the persona's audio does."""
 
+import base64
 import json
 from typing import Any
 
@@ -32,18 +33,19 @@ CHUNK = CHUNK_MS * 8
 class OneCall:
     """A line with everything behind it, and a monotonic clock that a test moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, realism: LineRealismSettings | None = None) -> None:
         self.now_s = 500.0
         self.events: list[Event] = []
         self.replies: list[HeardReply] = []
         self.hang_ups = 0
         self.broken: list[tuple[str, str]] = []
+        self.front_end = FrontEnd(FrontEndSettings(), on_bypass=lambda *broken: self.broken.append(broken))
         self.recorder = Recorder()
         self.playback = Playback()
         self.line = Line(
             started(),
-            front_end=FrontEnd(FrontEndSettings(), on_bypass=lambda *broken: self.broken.append(broken)),
-            realism=LineRealism(LineRealismSettings(), seed=0),
+            front_end=self.front_end,
+            realism=LineRealism(realism or LineRealismSettings(), seed=0),
             recorder=self.recorder,
             playback=self.playback,
             conversation=Conversation(self.events.append, lambda *_: None),
@@ -318,3 +320,75 @@ def test_after_settling_the_next_reply_begins_afresh(call: OneCall) -> None:
     call.listen(until_ms=300)
     call.line.receive(mark(sent["mark"]["name"]))
     assert [reply.text for reply in call.replies] == ["", "yes"]
+
+
+NOISY = LineRealismSettings(bed="street", bed_dbfs=-40.0)
+
+
+def media_of(messages: list[dict[str, Any]]) -> np.ndarray:
+    """The sound in messages to the carrier."""
+    payloads = [message["media"]["payload"] for message in messages if message["event"] == "media"]
+    return ulaw.decode(b"".join(base64.b64decode(payload) for payload in payloads))
+
+
+def pause(call: OneCall) -> list[dict[str, Any]]:
+    return [json.loads(message) for message in call.line.pause()]
+
+
+def test_on_a_clean_line_pauses_are_silent_and_speech_goes_out_as_it_is(call: OneCall) -> None:
+    assert pause(call) == []
+    call.begin("hello")
+    said = np.full(CHUNK, 8_000, np.int16)
+    assert np.array_equal(media_of(call.speak()), ulaw.decode(ulaw.encode(said)))
+
+
+def test_the_noise_of_the_place_goes_on_while_the_persona_is_silent_and_is_on_record() -> None:
+    call = OneCall(NOISY)
+    call.listen(100)
+    messages = pause(call)
+    assert [message["event"] for message in messages] == ["media", "mark"]
+    noise = media_of(messages)
+    assert -46 < 20 * np.log10(noise.std() / 32_768) < -34
+    call.listen(200)
+    call.line.receive(mark(messages[1]["mark"]["name"]))
+    persona = call.recorder.take(everything=True)[:, Track.PERSONA]
+    assert np.array_equal(persona[persona != 0], noise[noise != 0])
+
+
+def test_no_more_noise_is_sent_than_bridges_the_way() -> None:
+    call = OneCall(NOISY)
+    call.listen(100)
+    sent = [pause(call) for _ in range(5)]
+    assert [bool(messages) for messages in sent] == [True, True, False, False, False]
+
+
+def test_speech_does_not_wait_behind_the_noise_and_is_heard_over_it() -> None:
+    call = OneCall(NOISY)
+    call.listen(100)
+    pause(call)
+    call.begin("hello", "there")
+    first, second = call.speak(), call.speak()
+    assert [message["event"] for message in first] == ["clear", "media", "mark"]
+    assert [message["event"] for message in second] == ["media", "mark"]
+    assert media_of(second).astype(float).std() > 100
+
+
+def test_noise_that_comes_behind_speech_does_not_have_it_cleared() -> None:
+    call = OneCall(NOISY)
+    call.listen(100)
+    call.begin("hello", "there")
+    call.speak()
+    call.listen(140)
+    assert pause(call)
+    assert [message["event"] for message in call.speak()] == ["media", "mark"]
+
+
+def test_a_filter_that_breaks_does_not_end_the_call(call: OneCall) -> None:
+    call.front_end.processor.switch("echo", on=True)
+    canceller = call.front_end.processor.canceller
+    assert canceller is not None
+    canceller.close()
+    canceller.process = None  # type: ignore[assignment,method-assign]
+    call.listen(200)
+    assert [name for name, _ in call.broken] == ["echo"]
+    assert len(call.recorder.take(everything=True)) == 200 * 8
