@@ -144,21 +144,12 @@ class EchoCanceller:
         return near, self._guarded(near, lasting=self.echo_seen)
 
     def far_end_moved(self, samples: int) -> None:
-        """From the next block on, what is given as `far` is played `samples` later than it was taken to be.
+        """What was given as `far` of late was played `samples` later than given; what follows is right.
 
-        So the echo comes so much sooner after it, and did before. The filter stays, unless that can't be.
+        The echo's delay is one behind the truth, so it stays what it was, and so does what the filter
+        learned.
         """
-        self._delay.reset()
-        self._drift.restart()
-        self._lags.clear()
         self._history.move_far(samples)
-        if self._lag is None:
-            return
-        if self._start < samples or self._lag - samples > MOST_DELAY_MS * RATE_HZ // 1_000:
-            self._forget()
-        else:
-            self._lag -= samples
-            self._start -= samples
 
     def reset(self) -> None:
         """Begins anew, as for another call; `echo_seen` and `realignments` too."""

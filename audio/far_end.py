@@ -5,7 +5,7 @@ right by the receipts (marks) that the carrier returns in order with the trainee
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
@@ -13,21 +13,38 @@ import numpy as np
 
 from audio.blocks import BLOCK, RATE_HZ, Block, Samples, to_block
 
-_FEWEST_RECEIPTS: Final = 3
-_MOST_RECEIPTS: Final = 9
+_EXACT: Final = 2 * RATE_HZ // 1_000
 _TOLERANCE: Final = 15 * RATE_HZ // 1_000
 """Receipts lie on the carrier's grid of 20 ms; one that falls on the wrong side of it moves nothing."""
+_FEWEST_RECEIPTS: Final = 3
+_MOST_RECEIPTS: Final = 9
+_RUNS: Final = 5
 _SLOWEST: Final = 2 * RATE_HZ
 """The most that a carrier is taken to need before it plays what it was sent."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class _Run:
+    """What the carrier plays in one go: `shift` is by how much later than predicted, by its receipts."""
+
+    end: int
+    shift: int = 0
+    errors: deque[int] = field(default_factory=lambda: deque(maxlen=_MOST_RECEIPTS))
+    first: bool = True
+
+
+@dataclass(slots=True, eq=False)
 class _Message:
-    """What was sent under `mark`; `start` is its place before any correction."""
+    """What was sent under `mark`; `begins` is its place as predicted."""
 
     mark: str
-    start: int
+    run: _Run
+    begins: int
     block: Block
+
+    @property
+    def start(self) -> int:
+        return self.begins + self.run.shift
 
     @property
     def end(self) -> int:
@@ -37,74 +54,88 @@ class _Message:
 class FarEnd:
     """Places what was sent on the media clock; all times are samples at 8 kHz on it.
 
-    A message is taken to be played when the one before it is over or, where the carrier had run dry, as long
-    after it was sent as earlier ones were. Once three receipts or more agree on another time, everything
-    moves there; so a receipt that is late, repeated, or flushed by a `clear` does no harm.
+    A message is taken to be played when the one before it is over or, where the carrier has run dry, as long
+    after it was sent as in earlier runs. The first receipt of a run tells when it began: the carrier plays
+    and listens on one clock of 20 ms, so a run lies as far from the prediction as its receipts say. After
+    that, three receipts have to agree before anything is moved. One that a `clear` flushed, or that is off by
+    more than two seconds, counts for nothing.
     """
 
     def __init__(self) -> None:
         self._messages: deque[_Message] = deque()
-        self._awaited: deque[tuple[str, int]] = deque()
-        self._errors: deque[int] = deque(maxlen=_MOST_RECEIPTS)
-        self._end = 0
-        self._delay = 0
-        self._shift = 0
+        self._awaited: deque[_Message] = deque()
+        self._delays: deque[int] = deque(maxlen=_RUNS)
+        self._run = _Run(end=0)
 
     def send(self, mark: str, samples: Samples, at: int) -> None:
         """`samples` go to the carrier at the moment `at`; `mark` is their receipt."""
-        start = max(self._end, at + self._delay - self._shift)
-        message = _Message(mark, start, to_block(samples))
+        soonest = at + self._delay
+        if soonest >= self._run.end + self._run.shift:
+            self._run = _Run(end=soonest)
+        message = _Message(mark, self._run, self._run.end, to_block(samples))
+        self._run.end += len(samples)
         self._messages.append(message)
-        self._end = message.end
-        self._awaited.append((mark, message.end))
+        self._awaited.append(message)
 
     def played(self, mark: str, at: int) -> int:
         """The receipt `mark` came when the trainee's audio had reached `at`.
 
-        Returns by how many samples the reference was moved: 0 almost always.
+        Returns by how many samples what is being played was moved: 0 almost always.
         """
-        if all(name != mark for name, _ in self._awaited):
+        if all(message.mark != mark for message in self._awaited):
             return 0
-        name, end = "", 0
-        while name != mark:
-            name, end = self._awaited.popleft()
-        self._errors.append(at - end - self._shift)
-        error = round(median(self._errors))
-        if len(self._errors) < _FEWEST_RECEIPTS or abs(error) <= _TOLERANCE:
+        message = self._awaited.popleft()
+        while message.mark != mark:
+            message = self._awaited.popleft()
+        run = message.run
+        if abs(at - message.end) > _SLOWEST:
             return 0
-        self._shift += error
-        self._delay = min(max(0, self._delay + error), _SLOWEST)
-        self._errors.clear()
-        return error
+        run.errors.append(at - message.end)
+        error = round(median(run.errors))
+        if run.first:
+            run.first = False
+            self._delays.append(min(max(0, self._delay + error), _SLOWEST))
+            return self._move(run, error) if abs(error) > _EXACT else 0
+        agreed = len(run.errors) >= _FEWEST_RECEIPTS and abs(error) > _TOLERANCE
+        return self._move(run, error) if agreed else 0
 
     def cut(self, at: int) -> None:
         """A `clear` is sent at the moment `at`: what is unplayed when it arrives is not played."""
-        end = at + self._delay - self._shift
+        end = at + self._delay
         self._awaited.clear()
-        self._errors.clear()
         while self._messages and self._messages[-1].end > end:
             last = self._messages[-1]
             if last.start < end:
                 last.block = last.block[: end - last.start]
             else:
                 self._messages.pop()
-        self._end = min(self._end, end)
+        self._run.end = min(self._run.end, end - self._run.shift)
 
     def read(self, start: int) -> Block | None:
         """What was played in the BLOCK samples from `start` on; None if that is silence.
 
         Blocks are to be read in order: what was played before one that was read is forgotten.
         """
-        first = start - self._shift
-        while self._messages and self._messages[0].end <= first:
+        while self._messages and self._messages[0].end <= start:
             self._messages.popleft()
         block = None
         for message in self._messages:
-            if message.start >= first + BLOCK:
+            if message.start >= start + BLOCK:
                 break
             block = np.zeros(BLOCK, np.float32) if block is None else block
-            begins, ends = max(first, message.start), min(first + BLOCK, message.end)
-            block[begins - first : ends - first] = message.block[
-                begins - message.start : ends - message.start
-            ]
+            begins, ends = max(start, message.start), min(start + BLOCK, message.end)
+            if ends > begins:
+                block[begins - start : ends - start] = message.block[
+                    begins - message.start : ends - message.start
+                ]
         return block
+
+    @property
+    def _delay(self) -> int:
+        """How long after it was sent the first of a run is played: the median of the last runs."""
+        return round(median(self._delays)) if self._delays else 0
+
+    def _move(self, run: _Run, error: int) -> int:
+        run.shift += error
+        run.errors.clear()
+        return error

@@ -15,6 +15,8 @@ _MOST_DB: Final = 18.0
 _QUIETEST_DBFS: Final = -50.0
 _MARGIN_DB: Final = 15.9
 """What is further below the speech of late is pause (ITU-T P.56)."""
+_ABOVE_NOISE_DB: Final = 12.0
+_NOISE_RISE_DB: Final = 2.0 * BLOCK_MS / 1_000
 _LEARNING: Final = BLOCK_MS / 1_000
 _FIRST_SPEECH: Final = 1_000 // BLOCK_MS
 _UP_DB: Final = 6.0 * BLOCK_MS / 1_000
@@ -26,15 +28,16 @@ _LIMIT: Final = 10 ** (LIMIT_DBFS / 20) - 1e-6
 class AutomaticGain:
     """Brings speech to -20 dBFS by at most 18 dB either way; no sample exceeds -1 dBFS. Delays by 5 ms.
 
-    The gain moves only while somebody speaks, by 6 dB a second up and 12 down, so it neither pumps nor lifts
-    the noise of pauses. It is 1 until a second of speech was heard. A limiter that sees 5 ms ahead catches
-    the rest.
+    The gain moves only while somebody speaks (12 dB above the line's noise, at most 15.9 below the speech of
+    late), by 6 dB a second up and 12 down, so it neither pumps nor lifts the noise of pauses. It is 1 until a
+    second of speech was heard. A limiter that sees 5 ms ahead catches the rest.
     """
 
     delay_samples: Final = _AHEAD
 
     def __init__(self) -> None:
         self._level = 0.0
+        self._noise_dbfs = 0.0
         self._spoken = 0
         self._gain_db = 0.0
         self._gain = np.float32(1.0)
@@ -65,7 +68,10 @@ class AutomaticGain:
         """Learns how loud speech is, and takes the gain a step towards what that asks for."""
         dbfs = 10 * math.log10(power + 1e-12)
         level_dbfs = 10 * math.log10(self._level + 1e-12)
-        if dbfs < _QUIETEST_DBFS or (self._spoken >= _FIRST_SPEECH and dbfs < level_dbfs - _MARGIN_DB):
+        self._noise_dbfs = min(dbfs, self._noise_dbfs + _NOISE_RISE_DB)
+        if dbfs < max(_QUIETEST_DBFS, self._noise_dbfs + _ABOVE_NOISE_DB):
+            return
+        if self._spoken >= _FIRST_SPEECH and dbfs < level_dbfs - _MARGIN_DB:
             return
         self._spoken += 1
         self._level += (power - self._level) * max(_LEARNING, 1 / self._spoken)

@@ -37,8 +37,11 @@ LONGEST_DEAD_S: Final = 45.0
 
 _FEWEST_SPEECH: Final = 3_000 // BLOCK_MS
 _FEWEST_BLOCKS: Final = 5_000 // BLOCK_MS
+_LASTING: Final = 0.25
+"""Of the call: an offset for a moment is a sound of the talker's."""
 _NOISE_SHARE: Final = 0.1
 _MUTE_SHARE: Final = 0.1
+_NOISE_SPREAD_DB: Final = 2.0
 _FULL_SCALE: Final = 32_000 / 32_768
 """Mu-law ends at 32124; a run of three samples there is a wave cut off."""
 _RUN: Final = 3
@@ -82,6 +85,7 @@ class LineQuality:
         self._fell_from_speech = False
         self._previous: Block = np.zeros(BLOCK, np.float32)
         self._offset = 0.0
+        self._offset_blocks = 0
         self._hum_hz: int | None = None
 
     def process(self, block: Block, *, lost: bool) -> None:
@@ -93,7 +97,9 @@ class LineQuality:
         power = float(np.dot(block, block)) / BLOCK
         self._rumble.process(block)
         self._hum_hz = self._rumble.hum_hz or self._hum_hz
-        self._offset = self._rumble.offset or self._offset
+        if self._rumble.offset:
+            self._offset = self._rumble.offset
+            self._offset_blocks += 1
         if power == 0.0 or float(np.ptp(block)) == 0.0:
             self._note_silence()
         else:
@@ -116,7 +122,7 @@ class LineQuality:
             DROPOUTS: self._dropouts > max(1.0, MOST_DROPOUTS_A_MINUTE * speech_s / 60),
             PACKET_LOSS: self._blocks >= _FEWEST_BLOCKS and lost > MOST_LOST_PERCENT,
             HUM: self._hum_hz is not None,
-            DC_OFFSET: self._offset != 0.0,
+            DC_OFFSET: self._offset_blocks > _LASTING * self._blocks,
             DEAD_LINE: dead_s > LONGEST_DEAD_S,
         }
         return LineReport(
@@ -170,7 +176,10 @@ class LineQuality:
         sounding = int(self._levels.sum())
         if sounding < _FEWEST_BLOCKS or self._mute > _MUTE_SHARE * sounding:
             return None
-        return float(levels_dbfs[int(np.searchsorted(np.cumsum(self._levels), _NOISE_SHARE * sounding))])
+        shares = (_NOISE_SHARE / 2 * sounding, _NOISE_SHARE * sounding)
+        softer_dbfs, soft_dbfs = levels_dbfs[np.searchsorted(np.cumsum(self._levels), shares)]
+        # Noise is of one level; the softest tenth of speech without pauses is not.
+        return float(soft_dbfs) if soft_dbfs - softer_dbfs <= _NOISE_SPREAD_DB else None
 
 
 def _ends_loud(block: Block) -> bool:

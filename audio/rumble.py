@@ -37,7 +37,7 @@ class RumbleDetector:
 
     def __init__(self) -> None:
         self.offset = 0.0
-        """The constant part of the sound, re full scale, once it was steady for a second; else 0."""
+        """The constant part of the sound, re full scale, once it was steady for three seconds; else 0."""
         self.hum_hz: int | None = None
         """50 or 60, while there is hum."""
         self._means = np.zeros(_OFFSET_BLOCKS, np.float32)
@@ -46,6 +46,7 @@ class RumbleDetector:
         self._lines = np.zeros((_WINDOWS, len(_LINES_HZ)), np.complex128)
         self._blocks = 0
         self._missed = 0
+        self._offset_for = 0
 
     def process(self, block: Block) -> None:
         """Takes the next 20 ms."""
@@ -69,7 +70,12 @@ class RumbleDetector:
         return tuple(self.hum_hz * (n + 1) for n in range(_HARMONICS) if strength[n] > _LOUD / 4)
 
     def _judge(self) -> None:
-        self.offset = self._steady_offset()
+        offset = self._steady_offset()
+        self._offset_for = min(max(self._offset_for + (1 if offset else -1), 0), _GONE_WINDOWS)
+        if self._offset_for >= _WINDOWS:
+            self.offset = offset or self.offset
+        elif not self._offset_for:
+            self.offset = 0.0
         found = self._find_hum()
         self._missed = 0 if found is not None else self._missed + 1
         if found is not None or self._missed >= _GONE_WINDOWS:
@@ -113,10 +119,17 @@ class RumbleFilter:
     def process(self, block: Block) -> Block:
         """Takes and returns 20 ms, float32."""
         self._detector.process(block)
-        wanted = ((0,) if self._detector.offset else ()) + self._detector.lines_hz()
-        if wanted != self._lines and not (self._lines and set(wanted) <= set(self._lines) and wanted):
+        hum_hz = self._detector.lines_hz()
+        if self._detector.hum_hz is not None and set(hum_hz) <= set(self._lines):
+            hum_hz = tuple(hz for hz in self._lines if hz)
+        wanted = ((0,) if self._detector.offset else ()) + hum_hz
+        if wanted != self._lines:
             return self._change(block, wanted)
         return self._filtered(block)
+
+    def reset(self) -> None:
+        """Begins anew, as for another call."""
+        self.__init__()  # type: ignore[misc]
 
     def _change(self, block: Block, wanted: tuple[int, ...]) -> Block:
         """Goes over from the filter of before to another, or to none, within a block."""

@@ -185,7 +185,9 @@ async def test_the_personas_own_echo_does_not_interrupt_it(tmp_path: Path) -> No
     conditions = LineConditions.parse("delay=40,jitter=20,echo=8@180/60")
     async with open_phone(settings_for(tmp_path), conditions) as phone:
         call = await phone.dial()
-        await talk(call, "Who do you order from today?", "What happens when an order arrives late?", "Goodbye.")
+        await talk(
+            call, "Who do you order from today?", "What happens when an order arrives late?", "Goodbye."
+        )
         await asyncio.wait_for(call.ended, 60)
         record = await phone.record(call)
         with phone.services.database.calls() as calls:

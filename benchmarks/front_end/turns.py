@@ -33,7 +33,8 @@ _PAUSE_S: Final = 1.5
 _TURNS: Final = 10
 _MESSAGE: Final = 60 * RATE_HZ // 1_000
 _LEAD: Final = 600 * RATE_HZ // 1_000
-_CARRIER_MS: Final = 80
+_CARRIER_MS: Final = (60, 80, 80, 100, 140)
+"""How long after it was sent a turn begins to be played: in each another, on a grid of 20 ms."""
 _LINE_DBFS: Final = -65.0
 _FOUND_WITHIN_MS: Final = 1_000
 _OVER_MS: Final = 300
@@ -103,8 +104,9 @@ class _Call:
 
     sent: Samples
     starts: tuple[int, ...]
+    late: tuple[int, ...]
     near: Samples
-    trainee: signals.Sound
+    arrived: signals.Sound
     cuts: tuple[int, ...]
 
 
@@ -220,13 +222,14 @@ def _call(corpus: signals.Corpus, condition: _Condition, *, cutting_in: bool) ->
     length = _TURNS * (turn + pause) + RATE_HZ
     sent = np.zeros((_TURNS, turn))
     played, trainee = np.zeros(length), np.zeros(length)
-    starts, cuts = [], []
+    starts, late, cuts = [], [], []
     for number in range(_TURNS):
         own = corpus.talkers[talker]
         sent[number] = np.resize(np.roll(own, -int(random.integers(len(own)))), turn)
         start = number * (turn + pause) + RATE_HZ // 2
         starts.append(start)
-        at = start + _CARRIER_MS * RATE_HZ // 1_000
+        late.append(int(random.choice(_CARRIER_MS)) * RATE_HZ // 1_000)
+        at = start + late[-1]
         played[at : at + turn] = signals.through_ulaw(sent[number])
         if cutting_in:
             cuts.append(at + int(random.integers(RATE_HZ, 3 * RATE_HZ)))
@@ -237,10 +240,10 @@ def _call(corpus: signals.Corpus, condition: _Condition, *, cutting_in: bool) ->
         path = signals.room(condition.tail_ms, seed=condition.seed)
         near = near + signals.echo_of(played, path, loss_db=condition.loss_db, delay_ms=condition.delay_ms)
     if condition.codec is not None:
-        near = signals.vocoder(near, condition.codec)
+        near, trainee = (signals.vocoder(each, condition.codec) for each in (near, trainee))
     samples = to_samples(np.asarray(near, np.float32))
     flat = to_samples(sent.reshape(-1).astype(np.float32))
-    return _Call(flat, tuple(starts), ulaw.decode(ulaw.encode(samples)), trainee, tuple(cuts))
+    return _Call(flat, tuple(starts), tuple(late), ulaw.decode(ulaw.encode(samples)), trainee, tuple(cuts))
 
 
 def _words(corpus: signals.Corpus, talker: int, random: np.random.Generator) -> signals.Sound:
@@ -259,12 +262,12 @@ class _Carrier:
         turn = round(_TURN_S * RATE_HZ)
         self._sends: list[tuple[int, str, Samples]] = []
         self._receipts: list[tuple[int, str]] = []
-        for number, start in enumerate(call.starts):
+        for number, (start, late) in enumerate(zip(call.starts, call.late, strict=True)):
             for at in range(0, turn, _MESSAGE):
                 mark = f"{number}:{at}"
                 piece = call.sent[number * turn + at : number * turn + min(at + _MESSAGE, turn)]
                 self._sends.append((start + max(0, at - _LEAD), mark, piece))
-                self._receipts.append((start + _CARRIER_MS * RATE_HZ // 1_000 + at + len(piece), mark))
+                self._receipts.append((start + late + at + len(piece), mark))
 
     def until(self, now: int) -> None:
         while self._sends and self._sends[0][0] <= now:
@@ -309,9 +312,8 @@ def _tally(call: _Call, begun_ms: Sequence[float], recogniser: np.ndarray[Any, A
             found.append(spoken[0] - cut_ms)
         false = [each for each in false if each not in spoken]
         first = slice(cut, cut + _ONSET_MS * RATE_HZ // 1_000)
-        said = call.trainee[first]
-        share = float(np.dot(recogniser[first], said) / (np.dot(said, said) + 1e-12))
-        onset.append(20 * float(np.log10(max(share, 1e-3))))
+        said, got = call.arrived[first], recogniser[first]
+        onset.append(10 * float(np.log10((np.dot(got, got) + 1e-9) / (np.dot(said, said) + 1e-9))))
     return _Tally(len(call.starts) * _TURN_S, len(call.starts), len(false), len(call.cuts), found, onset)
 
 

@@ -1,7 +1,7 @@
 """Sound with what makes speech speech, and no engine: gliding pitch, formants, syllables, hisses, pauses."""
 
 import numpy as np
-from scipy.signal import lfilter
+from scipy.signal import butter, lfilter, sosfilt
 
 RATE_HZ = 8_000
 
@@ -16,7 +16,10 @@ def speech_like(seconds: float, *, pitch_hz: float = 115.0, dbfs: float = -20.0,
         piece = word[: len(sound) - at]
         sound[at : at + len(piece)] = piece
         at += len(word) + round(random.uniform(0.08, 0.4) * RATE_HZ)
-    loud = sound[np.abs(sound) > 0]
+    silent = sound == 0
+    sound = sosfilt(butter(2, 150, "highpass", fs=RATE_HZ, output="sos"), sound)
+    sound[silent] = 0
+    loud = sound[~silent]
     return np.clip(sound * 10 ** (dbfs / 20) / np.sqrt(np.mean(loud**2)), -1, 1).astype(np.float32)
 
 

@@ -70,7 +70,9 @@ def test_an_echo_of_what_was_sent_is_found_and_taken_off_with_nothing_given() ->
     late = slice(-4 * 8_000, None)
     assert level_dbfs(near[late]) - level_dbfs(feed(found, "recogniser")[late]) > 15
     assert level_dbfs(near[late]) - level_dbfs(feed(found, "voice")[late]) > 25
-    assert front.figures()["echo_delay_ms"] == pytest.approx(190, abs=5), "210 ms behind what was sent 20 ms late"
+    assert front.figures()["echo_delay_ms"] == pytest.approx(190, abs=5), (
+        "210 ms behind what was sent 20 ms late"
+    )
 
 
 def test_lost_packets_are_concealed_marked_and_counted() -> None:
@@ -116,7 +118,10 @@ def test_any_order_loss_repetition_and_timing_leave_whole_blocks_on_the_clock(
         now_ms += gap
         found += front.hear(all_packets[number], now_ms)
     starts = [each.start for each in found]
-    assert all((later - earlier) % BLOCK == 0 and later > earlier for earlier, later in zip(starts, starts[1:]))
+    assert all(
+        (later - earlier) % BLOCK == 0 and later > earlier
+        for earlier, later in zip(starts, starts[1:], strict=False)
+    )
     for each in found:
         for name in FEEDS:
             block = getattr(each, name)

@@ -35,12 +35,19 @@ def test_nothing_is_raised_by_more_than_eighteen_decibels() -> None:
     assert 17 < gain.gain_db <= 18
 
 
-def test_the_noise_of_pauses_is_not_lifted() -> None:
+@pytest.mark.parametrize("dbfs", [-55.0, -44.0, -38.0])
+def test_the_noise_of_pauses_is_not_lifted(dbfs: float) -> None:
     gain = AutomaticGain()
-    levelled(speech_like(8, dbfs=-26.0), gain)
+    levelled(speech_like(8, dbfs=-26.0) + hiss(8, dbfs), gain)
     before = gain.gain_db
-    levelled(hiss(20, -55.0), gain)
-    assert gain.gain_db == before
+    levelled(hiss(20, dbfs), gain)
+    assert gain.gain_db == pytest.approx(before, abs=0.5)
+
+
+def test_noise_alone_is_no_speech() -> None:
+    gain = AutomaticGain()
+    levelled(hiss(15, -42.0), gain)
+    assert gain.gain_db == 0
 
 
 def test_until_speech_was_heard_the_sound_is_the_same_five_milliseconds_later() -> None:

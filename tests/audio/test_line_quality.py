@@ -76,6 +76,17 @@ def test_a_call_in_which_nobody_speaks_is_not_called_bad() -> None:
     assert heard(np.zeros(30 * 8_000)).faults == ()
 
 
+def test_speech_that_hardly_pauses_is_not_taken_for_noise() -> None:
+    loud = np.concatenate([block for block in blocks(speech_like(40, dbfs=-22.0)) if block.any()])
+    assert line_quality.NOISY not in heard(loud).faults
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_good_speech_is_good_in_any_voice(seed: int) -> None:
+    sound = speech_like(20, pitch_hz=90 + 30 * seed, dbfs=-22.0, seed=seed)
+    assert heard(sound + hiss(20, -58.0)).faults == ()
+
+
 def test_too_little_speech_is_not_judged() -> None:
     report = heard(np.concatenate([speech_like(2, dbfs=-50.0), np.zeros(8_000)]))
     assert (report.speech_dbfs, report.snr_db, report.faults) == (None, None, ())

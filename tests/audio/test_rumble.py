@@ -63,6 +63,24 @@ def test_an_offset_is_taken_off() -> None:
     assert rumble.engaged == ("dc",) and abs(float(found[-16_000:].mean())) < 0.002
 
 
+@pytest.mark.parametrize("offset", [0.01, 0.03])
+def test_an_offset_beneath_speech_is_taken_off_once_and_for_all(offset: float) -> None:
+    rumble, seen = RumbleFilter(), []
+    for block in blocks(speech_like(40, dbfs=-22.0) * np.float32(0.9) + np.float32(offset)):
+        rumble.process(block)
+        seen.append(rumble.engaged)
+    changes = sum(now != before for before, now in zip(seen, seen[1:], strict=False))
+    assert seen[-1] == ("dc",) and changes <= 3
+
+
+def test_what_is_gone_is_let_go_while_the_rest_goes_on() -> None:
+    rumble = RumbleFilter()
+    filtered(hum(50, 10) + np.float32(0.05), rumble)
+    assert {"dc", "hum 50"} <= set(rumble.engaged)
+    filtered(hum(50, 14), rumble)
+    assert "dc" not in rumble.engaged and "hum 50" in rumble.engaged
+
+
 def test_when_the_hum_is_gone_so_is_the_filter() -> None:
     rumble = RumbleFilter()
     filtered(hum(60, 6), rumble)

@@ -30,9 +30,7 @@ def write(name: str, sound: np.ndarray, rate_hz: int = 8_000) -> str:
 
 def processed(*arguments: str) -> tuple[np.ndarray, dict[str, Any]]:
     """What OUT.wav holds, as float, and the report."""
-    result = CliRunner().invoke(
-        cli.app, ["audio", "process", *arguments, "--report"], catch_exceptions=False
-    )
+    result = CliRunner().invoke(cli.app, ["audio", "process", *arguments, "--report"], catch_exceptions=False)
     assert (result.exit_code, result.stderr) == (0, "")
     rate_hz, samples = wavfile.read(arguments[1])
     assert (rate_hz, samples.dtype, samples.ndim) == (8_000, np.int16, 1)
@@ -58,7 +56,14 @@ def test_the_echo_of_a_far_end_is_taken_off_and_measured() -> None:
     far = speech_like(12, seed=2)
     near = 0.25 * np.roll(far, 1_600) + hiss(12, -66.0)
     found, report = processed(
-        write("in.wav", near), "out.wav", "--far", write("far.wav", far), "--stages", "echo", "--feed", "recogniser"
+        write("in.wav", near),
+        "out.wav",
+        "--far",
+        write("far.wav", far),
+        "--stages",
+        "echo",
+        "--feed",
+        "recogniser",
     )
     assert report["erle_db"] > 12 and report["erle_voice_db"] > report["erle_db"]
     assert level_dbfs(near[-24_000:]) - level_dbfs(found[-24_000:]) > 15
@@ -67,7 +72,9 @@ def test_the_echo_of_a_far_end_is_taken_off_and_measured() -> None:
 
 def test_a_path_may_be_given_instead_of_an_echo_in_the_file() -> None:
     far = write("far.wav", speech_like(12, seed=2))
-    _, report = processed(write("in.wav", hiss(12, -66.0)), "out.wav", "--far", far, "--impair", "echo=10@150")
+    _, report = processed(
+        write("in.wav", hiss(12, -66.0)), "out.wav", "--far", far, "--impair", "echo=10@150"
+    )
     assert report["line"]["echo_delay_ms"] == pytest.approx(150, abs=6)
 
 
@@ -92,7 +99,9 @@ def test_lost_packets_are_filled_and_the_file_keeps_its_length() -> None:
 def test_files_of_any_rate_and_number_of_channels_are_taken(rate_hz: int, channels: int) -> None:
     time_s = np.arange(rate_hz) / rate_hz
     tone = 0.3 * np.sin(2 * np.pi * 440 * time_s)
-    found, _ = processed(write("in.wav", np.column_stack([tone] * channels), rate_hz), "out.wav", "--stages", "none")
+    found, _ = processed(
+        write("in.wav", np.column_stack([tone] * channels), rate_hz), "out.wav", "--stages", "none"
+    )
     assert len(found) == 8_000 and level_dbfs(found) == pytest.approx(level_dbfs(tone), abs=0.3)
 
 
