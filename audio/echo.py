@@ -102,6 +102,8 @@ class EchoCanceller:
         self._pending = 0
         self.engaged = False
         """Whether the filter's output is in use."""
+        self.reference_settled = True
+        """Whether it is sure when `far` was played. Meanwhile the filter waits, and makes up for it later."""
         self.echo_seen = False
         """Whether there ever was an echo, without doubt."""
         self.realignments = 0
@@ -134,7 +136,12 @@ class EchoCanceller:
         if self._lag is None:
             return near, self._guarded(near, lasting=False)
         was_engaged = self.engaged
+        if was_engaged and not self.reference_settled:
+            self._pending += 1
+            return near, self._guarded(near, lasting=True)
         residual = self._residual(near)
+        if was_engaged and self._pending:
+            return near, self._guarded(near, lasting=True)
         self._judge()
         if self.engaged:
             linear = residual if was_engaged else near + (residual - near) * _FADE_IN

@@ -19,6 +19,8 @@ _TOLERANCE: Final = 15 * RATE_HZ // 1_000
 _FEWEST_RECEIPTS: Final = 3
 _MOST_RECEIPTS: Final = 9
 _RUNS: Final = 5
+_SETTLED: Final = 250 * RATE_HZ // 1_000
+"""A receipt that has not come by then does not come in time any more."""
 _SLOWEST: Final = 2 * RATE_HZ
 """The most that a carrier is taken to need before it plays what it was sent."""
 
@@ -27,6 +29,7 @@ _SLOWEST: Final = 2 * RATE_HZ
 class _Run:
     """What the carrier plays in one go: `shift` is by how much later than predicted, by its receipts."""
 
+    begins: int
     end: int
     shift: int = 0
     errors: deque[int] = field(default_factory=lambda: deque(maxlen=_MOST_RECEIPTS))
@@ -65,13 +68,13 @@ class FarEnd:
         self._messages: deque[_Message] = deque()
         self._awaited: deque[_Message] = deque()
         self._delays: deque[int] = deque(maxlen=_RUNS)
-        self._run = _Run(end=0)
+        self._run = _Run(begins=-_SETTLED, end=0)
 
     def send(self, mark: str, samples: Samples, at: int) -> None:
         """`samples` go to the carrier at the moment `at`; `mark` is their receipt."""
         soonest = at + self._delay
         if soonest >= self._run.end + self._run.shift:
-            self._run = _Run(end=soonest)
+            self._run = _Run(begins=soonest, end=soonest)
         message = _Message(mark, self._run, self._run.end, to_block(samples))
         self._run.end += len(samples)
         self._messages.append(message)
@@ -129,6 +132,10 @@ class FarEnd:
                     begins - message.start : ends - message.start
                 ]
         return block
+
+    def is_settled(self, at: int) -> bool:
+        """Whether what is played at the moment `at` is known to be so by a receipt, or else won't be."""
+        return not self._run.first or not self._run.begins <= at < self._run.begins + _SETTLED
 
     @property
     def _delay(self) -> int:

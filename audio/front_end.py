@@ -89,6 +89,9 @@ class FrontEnd:
             else self._concealer.good(to_block(slot.samples))
         )
         self._quality.process(block, lost=lost)
+        canceller = self.processor.canceller
+        if canceller is not None:
+            canceller.reference_settled = self.far_end.is_settled(slot.start)
         far = self.far_end.read(slot.start + _LOOK_AHEAD)
         return self.processor.process(Heard.of(block, slot.start, lost=lost), far)
 

@@ -387,7 +387,7 @@ def test_offline_no_command_reaches_for_the_network(switch: str) -> None:
 
 def test_offline_no_engine_reaches_for_the_network() -> None:
     told = guarded(ENGINES, ROLECALL_MODELS__OFFLINE="true")
-    assert told == "engines ['sphinx', 'authored', 'espeak'] attempts []"
+    assert told.startswith("engines ['sphinx', 'authored', 'espeak', ") and told.endswith("attempts []")
 
 
 def test_the_guard_would_notice_a_command_that_does() -> None:
