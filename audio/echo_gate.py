@@ -203,7 +203,7 @@ class EchoGuard:
             self._returned += 1
             if self._returned >= _RETURNED_BLOCKS:
                 self._doubts = 0
-        if near_power > loudest * _LOUDEST_ECHO:
+        if near_power > max(loudest * _LOUDEST_ECHO, _SPEECH_POWER):
             self._open = _OPEN_BLOCKS
         elif self._open:
             self._open -= 1

@@ -91,9 +91,9 @@ def measure(corpus: Corpus, *, quick: bool) -> Section:
         "default": _default(),
     }
     notes = [
-        f"Noise: means over talkers. "clean" has white noise {_CLEAN_SNR_DB} dB below it and is no part of the "
-        f"promise on STOI: of recordings, it counts their own noise as speech. RNNoise costs "
-        f"without its resampling to 48 kHz and back; {_REFERENCE} is the library's two calls a block.",
+        f"Noise: means over talkers. 'clean' has white noise {_CLEAN_SNR_DB} dB below it and is no part of "
+        "the promise on STOI, which is for noise: of recordings, it counts their own noise as speech. RNNoise "
+        f"costs without its resampling to 48 kHz and back; {_REFERENCE} is the library's two calls a block.",
     ]
     return Section(document, _targets(found, delays, costs_us), _tables(found, delays, costs_us), notes)
 
