@@ -92,7 +92,7 @@ def measure(corpus: Corpus, *, quick: bool) -> Section:
     }
     notes = [
         f"Noise: means over talkers. 'clean' has white noise {_CLEAN_SNR_DB} dB below it and is no part of "
-        "the promise on STOI, which is for noise: of recordings, it counts their own noise as speech. RNNoise "
+        "the promise on STOI, which is for noise: of recordings, it counts their own noise too. RNNoise "
         f"costs without its resampling to 48 kHz and back; {_REFERENCE} is the library's two calls a block.",
     ]
     return Section(document, _targets(found, delays, costs_us), _tables(found, delays, costs_us), notes)
