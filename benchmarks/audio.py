@@ -27,6 +27,7 @@ if __name__ == "audio":
     be_the_package()
 else:
     import argparse
+    import asyncio
     import importlib.util
     import os
     import shutil
@@ -47,7 +48,7 @@ else:
         document, targets, tables, notes = {}, [], [], []
         for name in given.only or PARTS:
             part = importlib.import_module(f"benchmarks.front_end.{name}")
-            section = part.measure(corpus, quick=given.quick)
+            section = await asyncio.to_thread(part.measure, corpus, quick=given.quick)
             document[name] = section.document
             targets += section.targets
             tables += section.tables
