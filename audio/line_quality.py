@@ -45,6 +45,8 @@ _NOISE_SPREAD_DB: Final = 2.0
 _FULL_SCALE: Final = 32_000 / 32_768
 """Mu-law ends at 32124; a run of three samples there is a wave cut off."""
 _RUN: Final = 3
+_CLIPPED_POWER: Final = _RUN * _FULL_SCALE**2 / BLOCK
+"""A block with such a run has at least that."""
 _LOWEST_DBFS: Final = -96
 _SPEECH_DBFS: Final = -50.0
 _MARGIN_DB: Final = 15.9
@@ -100,7 +102,7 @@ class LineQuality:
         if self._rumble.offset:
             self._offset = self._rumble.offset
             self._offset_blocks += 1
-        if power == 0.0 or float(np.ptp(block)) == 0.0:
+        if power == 0.0 or (block[0] == block[-1] and float(np.ptp(block)) == 0.0):
             self._note_silence()
         else:
             self._note_sound(block, power)
@@ -152,7 +154,7 @@ class LineQuality:
         self._silent, self._fell_from_speech = 0, False
         dbfs = 10 * math.log10(power)
         self._levels[min(max(round(dbfs) - _LOWEST_DBFS, 0), len(self._levels) - 1)] += 1
-        if dbfs > _SPEECH_DBFS and float(max(block.max(), -block.min())) >= _FULL_SCALE:
+        if power > _CLIPPED_POWER:
             self._clipped += _is_cut_off(block)
 
     def _speech_and_noise(self) -> tuple[int, float | None, float | None]:

@@ -1,6 +1,6 @@
 """Streaming resampling between 8 and 16 kHz with a short, constant delay.
 
-Polyphase filters (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983): every call returns
+Half-band polyphase filters (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983): every call returns
 exactly twice, or half, the samples it was given, so that nothing downstream sees bursts.
 """
 
@@ -13,51 +13,53 @@ from scipy import signal
 from audio.blocks import Block, Samples
 
 _TAPS: Final = 63
-_CUTOFF_HZ: Final = 3_800
-_TAPS_AT_16_KHZ: Final[NDArray[np.float32]] = signal.firwin(_TAPS, _CUTOFF_HZ, fs=16_000).astype(np.float32)
+_MIDDLE: Final = _TAPS // 4
+"""Every other tap of a half-band filter is zero but the middle one: that half of it only delays."""
+_HALF_BAND: Final[NDArray[np.float32]] = signal.firwin(
+    _TAPS, 4_000, fs=16_000, window=("kaiser", 6.0)
+).astype(np.float32)[0::2]
 _DELAY_MS: Final = (_TAPS - 1) / 2 / 16_000 * 1_000
 
 
-class _Convolution:
-    """One FIR filter over a stream of float32 pieces of any length; keeps its memory from piece to piece."""
+class _Past:
+    """The last samples of a stream in pieces, put before each next piece."""
 
-    def __init__(self, taps: NDArray[np.float32]) -> None:
-        self._taps = taps
-        self._heard = np.zeros(len(taps) - 1, np.float32)
+    def __init__(self, samples: int) -> None:
+        self._samples = np.zeros(samples, np.float32)
 
-    def process(self, piece: Block) -> Block:
-        heard = np.concatenate((self._heard, piece))
-        self._heard = heard[len(piece) :]
-        return np.convolve(heard, self._taps, "valid")
+    def before(self, piece: Block) -> Block:
+        joined = np.concatenate((self._samples, piece))
+        self._samples = joined[len(piece) :]
+        return joined
 
 
 class Upsampler:
-    """Doubles the rate of 8 kHz speech; delays it by `delay_ms`, 1.9 ms."""
+    """Doubles the rate of 8 kHz speech; delays it by `delay_ms`, 1.9 ms. Flat to 3.5 kHz, images 60 dB down."""
 
     delay_ms: Final = _DELAY_MS
 
     def __init__(self) -> None:
-        self._even = _Convolution(2 * _TAPS_AT_16_KHZ[0::2])
-        self._odd = _Convolution(2 * _TAPS_AT_16_KHZ[1::2])
+        self._past = _Past(len(_HALF_BAND) - 1)
 
     def process(self, samples: Samples) -> Samples:
         """Takes n int16 samples at 8 kHz and returns 2 n at 16 kHz."""
-        narrow, wide = samples.astype(np.float32), np.empty(2 * len(samples), np.float32)
-        if len(samples):
-            wide[0::2] = self._even.process(narrow)
-            wide[1::2] = self._odd.process(narrow)
-        return _rounded(wide)
+        count = len(samples)
+        wide = np.empty(2 * count, np.int16)
+        if count:
+            heard = self._past.before(samples.astype(np.float32))
+            wide[0::2] = _rounded(np.convolve(heard, 2 * _HALF_BAND, "valid"))
+            wide[1::2] = heard[_MIDDLE + 1 : _MIDDLE + 1 + count]
+        return wide
 
 
 class Downsampler:
-    """Halves the rate of 16 kHz speech; delays it by `delay_ms`, 1.9 ms. 50 dB down from 4.3 kHz on."""
+    """Halves the rate of 16 kHz speech; delays it by `delay_ms`, 1.9 ms. 50 dB down from 4.5 kHz on."""
 
     delay_ms: Final = _DELAY_MS
 
     def __init__(self) -> None:
-        self._even = _Convolution(_TAPS_AT_16_KHZ[0::2])
-        self._odd = _Convolution(_TAPS_AT_16_KHZ[1::2])
-        self._last = np.zeros(1, np.float32)
+        self._even = _Past(len(_HALF_BAND) - 1)
+        self._odd = _Past(_MIDDLE + 1)
 
     def process(self, samples: Samples) -> Samples:
         """Takes 2 n int16 samples at 16 kHz and returns n at 8 kHz."""
@@ -65,9 +67,9 @@ class Downsampler:
         if not len(samples):
             return np.zeros(0, np.int16)
         wide = samples.astype(np.float32)
-        odd = np.concatenate((self._last, wide[1:-1:2]))
-        self._last = wide[-1:]
-        return _rounded(self._even.process(wide[0::2]) + self._odd.process(odd))
+        narrow = np.convolve(self._even.before(wide[0::2]), _HALF_BAND, "valid")
+        narrow += np.float32(0.5) * self._odd.before(wide[1::2])[: len(narrow)]
+        return _rounded(narrow)
 
 
 def _rounded(sound: Block) -> Samples:
