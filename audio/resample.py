@@ -1,7 +1,7 @@
 """Streaming resampling between 8 and 16 kHz with a short, constant delay.
 
-Half-band polyphase filters (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983): every call returns
-exactly twice, or half, the samples it was given, so that nothing downstream sees bursts.
+Half-band polyphase filters (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983): every call
+returns exactly twice, or half, the samples it was given, so that nothing downstream sees bursts.
 """
 
 from typing import Final
@@ -34,7 +34,7 @@ class _Past:
 
 
 class Upsampler:
-    """Doubles the rate of 8 kHz speech; delays it by `delay_ms`, 1.9 ms. Flat to 3.5 kHz, images 60 dB down."""
+    """Doubles the rate of 8 kHz speech; delays it by `delay_ms`, 1.9 ms. Flat to 3.5 kHz."""
 
     delay_ms: Final = _DELAY_MS
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 import soxr
-from scipy import signal
 from rich.table import Table
+from scipy import signal
 
 from audio import ulaw
 from audio.blocks import BLOCK, BLOCK_MS, RATE_HZ, Samples, to_samples
@@ -182,9 +182,11 @@ class _OneCall:
         assert isinstance(audio, Audio)
         start = audio.timestamp_ms * RATE_HZ // 1_000
         self.front_end.far_end.send("", far, start + RATE_HZ // 5)
-        for heard in self.front_end.hear(
-            Packet(audio.chunk, start, ulaw.decode(audio.ulaw)), audio.timestamp_ms
-        ):
+        packet = Packet(audio.chunk, start, ulaw.decode(audio.ulaw))
+        began_ns = time.perf_counter_ns()
+        found = self.front_end.hear(packet, audio.timestamp_ms)
+        took_ns = time.perf_counter_ns() - began_ns
+        for heard in found:
             for upsampler, block in zip(self._up, (heard.recogniser, heard.voice), strict=True):
                 upsampler.process(to_samples(block)).tobytes()
         return took_ns
@@ -252,7 +254,7 @@ def _spread_us(took_ns: np.ndarray[Any, Any]) -> dict[str, float]:
 
 
 async def _concurrent(corpus: signals.Corpus, *, seconds: float) -> dict[str, Any]:
-    """Fifty calls that nobody listens in to, on one event loop, each packet in its own callback, paced as the carrier paces them."""
+    """Fifty calls that nobody listens in to, on one event loop, paced as the carrier paces them."""
     loop = asyncio.get_running_loop()
     streams = [_messages(corpus, seconds, seed=n) for n in range(7)]
     calls = [_OneCall(_settings("rumble", "echo")) for _ in range(_CALLS)]
