@@ -3,12 +3,13 @@ demands."""
 
 import math
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio.blocks import BLOCK, BLOCK_MS, RATE_HZ, Block, to_block
+from audio.concealment import Concealer
 from audio.jitter import Packet
 from audio.lateness import MOST_LATE_MS, LatenessHistogram, PathDelay
 from audio.stretch import LONGEST, lengthen, shorten
@@ -31,17 +32,6 @@ _LEAST_FLOOR: Final = 1e-9
 _FLOOR_RISE: Final = 1.012
 _QUIET_ABOVE_FLOOR: Final = 4.0
 _QUIET: Final = 1e-5
-
-
-class Concealer(Protocol):
-    """Fills gaps: told of every block that is heard, asked for one where there is none
-    (audio/concealment.py)."""
-
-    def good(self, block: Block) -> Block:
-        """Takes a block that came; returns what to play."""
-
-    def lost(self, following: Block | None = None) -> Block:
-        """Makes up a block; `following` is the one after it, if that is here already."""
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """One caller's line: carrier messages in, frames out, and the reverse; all of it on the media clock."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -99,8 +100,9 @@ class Line:
         self._listener = listener
         self._now_s = now_s
         self._clock = MediaClock()
-        self._for_recogniser = Upsampler()
-        self._for_voice = Upsampler()
+        self._upsampler = Upsampler()
+        self._voice_upsampler: Upsampler | None = None
+        """Only while the detector of voice hears another sound than the recogniser."""
         self._sent: dict[str, Samples] = {}
         self._beds: dict[str, Samples] = {}
         self._bed_marks = 0
@@ -190,10 +192,18 @@ class Line:
         return self._frame(heard) if heard else None
 
     def _frame(self, heard: Sequence[Heard]) -> Frame:
-        for each in heard:
-            self._recorder.place(Track.TRAINEE, each.start / _PER_MS, to_samples(each.recording))
-        audio = _wide(self._for_recogniser, [to_samples(each.recogniser) for each in heard])
-        voice = _wide(self._for_voice, [to_samples(each.voice) for each in heard])
+        said = [to_samples(each.recogniser) for each in heard]
+        for each, samples in zip(heard, said, strict=True):
+            recorded = samples if each.recording is each.recogniser else to_samples(each.recording)
+            self._recorder.place(Track.TRAINEE, each.start / _PER_MS, recorded)
+        alike = all(each.voice is each.recogniser for each in heard)
+        if alike:
+            self._voice_upsampler = None
+        elif self._voice_upsampler is None:
+            self._voice_upsampler = copy.deepcopy(self._upsampler)
+        audio = voice = _wide(self._upsampler, said)
+        if self._voice_upsampler is not None:
+            voice = _wide(self._voice_upsampler, [to_samples(each.voice) for each in heard])
         return TraineeAudioFrame(audio, sample_rate=2 * RATE_HZ, num_channels=1, voice=voice)
 
     def _speak(self, samples: Samples) -> list[str]:
