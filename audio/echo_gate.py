@@ -203,9 +203,11 @@ class EchoGuard:
             self._returned += 1
             if self._returned >= _RETURNED_BLOCKS:
                 self._doubts = 0
-        if near_power > max(loudest * _LOUDEST_ECHO, _SPEECH_POWER):
-            self._open = _OPEN_BLOCKS
-        elif self._open:
+        if near_power > loudest * _LOUDEST_ECHO:
+            # Line noise is louder than the onset of a word that is played, and opens nothing.
+            self._open = _OPEN_BLOCKS if near_power > _SPEECH_POWER else self._open
+            return False
+        if self._open:
             self._open -= 1
         elif not is_quiet:
             self._doubts -= not seen
