@@ -230,7 +230,7 @@ class EchoCanceller:
             residual = self._filter.process(heard, far)
             if float(np.dot(far, far)) > _SPEECH_POWER * BLOCK:
                 self._enhancement.add(heard, residual)
-        return near if self._pending else residual
+        return near if self._pending else np.clip(residual, -1.0, 1.0)
 
     def _reference(self, back: int) -> Block:
         """What was played `back` samples ago at the other end, where the echo is made."""
