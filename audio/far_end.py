@@ -139,8 +139,11 @@ class FarEnd:
 
     @property
     def _delay(self) -> int:
-        """How long after it was sent the first of a run is played: the median of the last runs."""
-        return round(median(self._delays)) if self._delays else 0
+        """How long after it was sent the first of a run is played: the least of the last runs.
+
+        A reference that comes too early is moved without a hole; one that comes too late has one.
+        """
+        return min(self._delays, default=0)
 
     def _move(self, run: _Run, error: int) -> int:
         run.shift += error
