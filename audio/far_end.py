@@ -13,7 +13,6 @@ import numpy as np
 
 from audio.blocks import BLOCK, RATE_HZ, Block, Samples, to_block
 
-_EXACT: Final = 2 * RATE_HZ // 1_000
 _TOLERANCE: Final = 15 * RATE_HZ // 1_000
 """Receipts lie on the carrier's grid of 20 ms; one that falls on the wrong side of it moves nothing."""
 _FEWEST_RECEIPTS: Final = 3
@@ -59,9 +58,9 @@ class FarEnd:
 
     A message is taken to be played when the one before it is over or, where the carrier has run dry, as long
     after it was sent as in earlier runs. The first receipt of a run tells when it began: the carrier plays
-    and listens on one clock of 20 ms, so a run lies as far from the prediction as its receipts say. After
-    that, three receipts have to agree before anything is moved. One that a `clear` flushed, or that is off by
-    more than two seconds, counts for nothing.
+    and listens on one clock of 20 ms, so a run lies as far from the prediction as its receipt says, to the
+    sample: a canceller needs no less. After that, three receipts have to agree before anything is moved. One
+    that a `clear` flushed, or that is off by more than two seconds, counts for nothing.
     """
 
     def __init__(self) -> None:
@@ -98,7 +97,7 @@ class FarEnd:
         if run.first:
             run.first = False
             self._delays.append(min(max(0, self._delay + error), _SLOWEST))
-            return self._move(run, error) if abs(error) > _EXACT else 0
+            return self._move(run, error)
         agreed = len(run.errors) >= _FEWEST_RECEIPTS and abs(error) > _TOLERANCE
         return self._move(run, error) if agreed else 0
 
