@@ -15,6 +15,7 @@ import numpy as np
 from audio.band import BANDS, BandFilter
 from audio.blocks import BLOCK, BLOCK_MS, RATE_HZ, Block
 from audio.concealment import CONCEALERS, Concealer
+from audio.concealment import warm_up as warm_up_concealment
 from audio.noise_bed import BEDS, NoiseBed
 from audio.stretch import LONGEST, shorten
 
@@ -244,6 +245,7 @@ def warm_up(lines: Iterable[LineRealismSettings] = ()) -> None:
 
     Takes seconds at first, and most of a second for each bed and band, which are kept.
     """
+    warm_up_concealment()
     block = np.sin(np.arange(BLOCK, dtype=np.float32))
     line = LineRealism(LineRealismSettings(band="radio", loss_percent=30, jitter_ms=40), seed=0)
     for _ in range(100):
