@@ -60,10 +60,6 @@ class AutomaticGain:
             self._gain = gain
         return self._limited()
 
-    def reset(self) -> None:
-        """Begins anew, as for another call."""
-        self.__init__()  # type: ignore[misc]
-
     def _follow(self, power: float) -> None:
         """Learns how loud speech is, and takes the gain a step towards what that asks for."""
         dbfs = 10 * math.log10(power + 1e-12)

@@ -77,10 +77,10 @@ class _Rumble:
     delay_samples: Final = 0
 
     def __init__(self, _settings: FilterSettings) -> None:
-        self.filter = RumbleFilter()
+        self._filter = RumbleFilter()
 
     def process(self, heard: Heard, far: Block) -> None:
-        block = self.filter.process(heard.recogniser)
+        block = self._filter.process(heard.recogniser)
         heard.recogniser = heard.voice = heard.recording = heard.monitor = block
 
     def close(self) -> None:

@@ -127,10 +127,6 @@ class RumbleFilter:
             return self._change(block, wanted)
         return self._filtered(block)
 
-    def reset(self) -> None:
-        """Begins anew, as for another call."""
-        self.__init__()  # type: ignore[misc]
-
     def _change(self, block: Block, wanted: tuple[int, ...]) -> Block:
         """Goes over from the filter of before to another, or to none, within a block."""
         before = self._filtered(block)

@@ -6,6 +6,7 @@ writes as many samples as a state was made for, whatever it is given; so lengths
 
 import ctypes
 import ctypes.util
+from collections.abc import Callable
 from functools import cache
 from typing import Final, Self
 from weakref import finalize
@@ -49,7 +50,31 @@ def open_speexdsp() -> SpeexDsp | None:
     return SpeexDsp(path) if path else None
 
 
-class SpeexEcho:
+class _Native:
+    """Holds a state of the library's until it is closed, or goes out of scope."""
+
+    def __init__(self, state: int | None, destroy: Callable[[int], None]) -> None:
+        if state is None:
+            raise MemoryError("libspeexdsp could not allocate a state")
+        self._state: Final = state
+        self._end = finalize(self, destroy, state)
+
+    def close(self) -> None:
+        """Frees the library's memory; may be called again."""
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _require_open(self) -> None:
+        if not self._end.alive:
+            raise ValueError("closed")
+
+
+class SpeexEcho(_Native):
     """A linear echo canceller: MDF, its learning rate following the leakage, so that double talk slows it.
 
     Valin, On Adjusting the Learning Rate in Frequency Domain Echo Cancellation with Double-Talk, IEEE TASLP
@@ -63,8 +88,7 @@ class SpeexEcho:
         self._c = library.c
         self._buffers = _Buffers(3, frame)
         tail = tail_ms * RATE_HZ // 1_000
-        self._state = _made(self._c.speex_echo_state_init(frame, tail))
-        self._end = finalize(self, self._c.speex_echo_state_destroy, self._state)
+        super().__init__(self._c.speex_echo_state_init(frame, tail), self._c.speex_echo_state_destroy)
         self._c.speex_echo_ctl(self._state, _ECHO_SET_SAMPLING_RATE, ctypes.byref(ctypes.c_int(RATE_HZ)))
 
     def process(self, near: Samples, far: Samples) -> Samples:
@@ -74,23 +98,12 @@ class SpeexEcho:
         """
         self._buffers.fill(0, near)
         self._buffers.fill(1, far)
-        if not self._end.alive:
-            raise ValueError("closed")
+        self._require_open()
         self._c.speex_echo_cancellation(self._state, *self._buffers.addresses)
         return self._buffers.copy(2)
 
-    def close(self) -> None:
-        """Frees the library's memory; may be called again."""
-        self._end()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class SpeexPreprocess:
+class SpeexPreprocess(_Native):
     """A noise suppressor: Ephraim and Malah's estimator, with noise tracked by minima; delays by a frame.
 
     Gain control and detection of voice are off, as the library has them.
@@ -104,8 +117,8 @@ class SpeexPreprocess:
         assert denoise_db > 0, "noise is to be attenuated"
         self._c = library.c
         self._buffers = _Buffers(1, frame)
-        self._state = _made(self._c.speex_preprocess_state_init(frame, rate_hz))
-        self._end = finalize(self, self._c.speex_preprocess_state_destroy, self._state)
+        state = self._c.speex_preprocess_state_init(frame, rate_hz)
+        super().__init__(state, self._c.speex_preprocess_state_destroy)
         # Without DENOISE the library skips all suppression, that of echo too.
         self._set(_PREPROCESS_SET_DENOISE, 1)
         self._set(_PREPROCESS_SET_NOISE_SUPPRESS, -denoise_db)
@@ -113,20 +126,9 @@ class SpeexPreprocess:
     def process(self, sound: Samples) -> Samples:
         """Takes and returns `frame` int16 samples. Raises ValueError for any others, or after `close`."""
         self._buffers.fill(0, sound)
-        if not self._end.alive:
-            raise ValueError("closed")
+        self._require_open()
         self._c.speex_preprocess_run(self._state, *self._buffers.addresses)
         return self._buffers.copy(0)
-
-    def close(self) -> None:
-        """Frees the library's memory; may be called again."""
-        self._end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _set(self, request: int, value: int) -> None:
         self._c.speex_preprocess_ctl(self._state, request, ctypes.byref(ctypes.c_int(value)))
@@ -147,9 +149,3 @@ class _Buffers:
 
     def copy(self, number: int) -> Samples:
         return self._samples[number].copy()
-
-
-def _made(state: int | None) -> int:
-    if state is None:
-        raise MemoryError("libspeexdsp could not allocate a state")
-    return state

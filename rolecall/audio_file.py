@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -85,7 +85,9 @@ def _far_end(path: Path | None) -> Samples | None:
 class _Run:
     """One file on its way through a front end, packet by packet, as fast as that goes."""
 
-    def __init__(self, settings: FrontEndSettings, far: Samples | None, *, on_bypass: Any) -> None:
+    def __init__(
+        self, settings: FrontEndSettings, far: Samples | None, *, on_bypass: Callable[[str, str], None]
+    ) -> None:
         self._front_end = FrontEnd(settings, on_bypass=on_bypass)
         self._far = far
         self._sent = 0

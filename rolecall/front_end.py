@@ -1,6 +1,6 @@
 """Which engines the front end of a call uses: those of the settings, or the best that are here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from agent.events import Part
 from agent.ladder import Chosen
 from audio.front_end import FrontEndSettings
 from audio.processor import FilterSettings
-from audio.speexdsp import open_speexdsp
+from audio.speexdsp import SpeexDsp, open_speexdsp
 from rolecall.settings import Audio
 
 _NO_SPEEX: Final = "libspeexdsp is not installed"
@@ -36,10 +36,11 @@ class ChosenFrontEnd:
     rungs: tuple[Chosen[Any], ...]
 
 
-def choose_front_end(audio: Audio) -> ChosenFrontEnd:
+def choose_front_end(audio: Audio, library: Callable[[], SpeexDsp | None] = open_speexdsp) -> ChosenFrontEnd:
     """Raises EngineUnavailable if an engine that the settings name is not here."""
-    echo = _choose("echo_cancellation", audio.echo_canceller)
-    noise = _choose("noise_reduction", audio.noise_reducer)
+    speex_is_here = library() is not None
+    echo = _choose("echo_cancellation", audio.echo_canceller, speex_is_here)
+    noise = _choose("noise_reduction", audio.noise_reducer, speex_is_here)
     filters = FilterSettings(
         filters=audio.filters,
         echo_canceller=echo.name,
@@ -50,8 +51,7 @@ def choose_front_end(audio: Audio) -> ChosenFrontEnd:
     return ChosenFrontEnd(FrontEndSettings(audio.concealment, filters), rungs)
 
 
-def _choose(part: Part, wish: str) -> Chosen[str]:
-    speex_is_here = open_speexdsp() is not None
+def _choose(part: Part, wish: str, speex_is_here: bool) -> Chosen[str]:
     if wish != "auto":
         if wish == "speex" and not speex_is_here:
             raise EngineUnavailable(f"speex cannot be used for {part}: {_NO_SPEEX}", hint=_INSTALL)
