@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from agent.conditions import holds
 from agent.memory import ObjectionStatus, PersonaState
 from agent.perception import OTHER, STOP, UNCLEAR, Perception
 from agent.scenario import Scenario
@@ -34,7 +35,7 @@ def feel(
         moves=_counted(state.moves, perception.moves or (perception.move,)),
         stage=_stage(scenario, state.stage, perception.moves),
     )
-    return replace(felt, objections=_objections(scenario, felt, perception.moves))
+    return replace(felt, objections=_objections(scenario, felt, perception))
 
 
 def _changes(
@@ -69,13 +70,13 @@ def _stage(scenario: Scenario, current: str, moves: tuple[str, ...]) -> str:
 
 
 def _objections(
-    scenario: Scenario, state: PersonaState, moves: tuple[str, ...]
+    scenario: Scenario, state: PersonaState, perception: Perception
 ) -> dict[str, ObjectionStatus]:
     """An objection is raised once a call; what settles it may come before its line, or in the same breath."""
     objections = dict(state.objections)
+    moves = perception.moves
     for objection in scenario.objections:
-        trusted = state.emotions[TRUST] >= objection.raised_by.trust_at_least
-        raised = objection.id in objections or (trusted and objection.raised_by.move in moves)
+        raised = objection.id in objections or holds(scenario, objection.raised_by, state, perception)
         if raised and set(moves) & set(objection.resolved_by):
             objections[objection.id] = "resolved"
         elif raised:

@@ -8,8 +8,9 @@ from functools import cache, lru_cache
 
 from rapidfuzz import fuzz, process
 
-from agent.memory import Heard, PersonaState
+from agent.memory import Detail, Heard, PersonaState
 from agent.scenario import Scenario
+from agent.scenario_parts import Signal
 from agent.words import normalise, words
 
 UNCLEAR, OTHER, STOP = "unclear", "other", "stop"
@@ -31,13 +32,21 @@ class Perception:
 
     `moves` has each recognised move once, in the order they were made; `move` is the one that the persona
     answers: the last, or "unclear", "other", "stop". `likeness` (0 to 1) says how sure that is; a pattern
-    counts 1. `repeated`: it was made just before, or asks for what was told already.
+    counts 1. `repeated`: it was made just before, or asks for what was told already. `signals` are what is
+    noticed in any scenario, `details` the entities in the turn, `confirmed` the wanted ones that it reads
+    back correctly. `question`: it asks something. `topic` is the entry of the fact sheet that answers it,
+    "" if none does.
     """
 
     move: str
     moves: tuple[str, ...] = ()
     likeness: float = 0.0
     repeated: bool = False
+    signals: tuple[Signal, ...] = ()
+    details: tuple[Detail, ...] = ()
+    confirmed: tuple[str, ...] = ()
+    question: bool = False
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,7 @@ def _apart(one: _Hit, other: _Hit) -> bool:
 
 
 def _is_repeated(scenario: Scenario, state: PersonaState, move: str) -> bool:
-    asks_for = [fact.id for fact in scenario.facts if fact.unlocked_by.move == move]
+    asks_for = [fact.id for fact in scenario.facts if move in fact.unlocked_by.move]
     if asks_for:
         return all(fact in state.disclosed for fact in asks_for)
     return move == state.last_move

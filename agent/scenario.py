@@ -7,25 +7,38 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from agent.errors import ScenarioError
+from agent.scenario_assessment import Criterion, Rule, WantedEntity
 from agent.scenario_file import Fault, kind_of, read_document
 from agent.scenario_line import LineSetting
+from agent.scenario_parts import (
+    Closing,
+    Condition,
+    Emotion,
+    Fact,
+    Happening,
+    Interruption,
+    Knowledge,
+    Lines,
+    Many,
+    Mood,
+    Move,
+    Objection,
+    Outcome,
+    Patience,
+    Reaction,
+    Safety,
+    Signal,
+    Some,
+    Stage,
+    Text,
+)
 from agent.scenario_rules import broken_rules
-from agent.scenario_voice import Part, Speaking, VoiceChange
-
-Outcome = Literal["success", "failure", "open"]
-
-
-def _compiles(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is not a regular expression: {error}") from error
-    return pattern
+from agent.scenario_voice import Part, Speaking
 
 
 def _each_once(languages: tuple[str, ...]) -> tuple[str, ...]:
@@ -34,103 +47,33 @@ def _each_once(languages: tuple[str, ...]) -> tuple[str, ...]:
     return languages
 
 
-T = TypeVar("T")
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
-Pattern = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_compiles)]
-Many = Annotated[tuple[T, ...], Field(strict=False)]
-Some = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]
-Level = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Change = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 
 
 class Persona(Speaking):
-    """Who answers the phone. Nothing here may let out a fact: all of it is in every prompt."""
+    """Who answers the phone. Nothing here may let out a fact: all of it is in every prompt.
 
-    name: Text
-    role: Text
-    manner: Text
-    background: Text
-    style: Text
-    goals: Some[Text]
-
-
-class Emotion(Part):
-    """One feeling between 0 and 1; `voice` is what it does to the persona's voice, see `agent.manner`."""
-
-    start: Level
-    voice: VoiceChange | None = None
-
-
-class Stage(Part):
-    """A stretch of the conversation; any move in `entered_by` takes the call there, never back."""
-
-    id: Id
-    title: Text
-    entered_by: Many[Id] = ()
-
-
-class Condition(Part):
-    """Holds when all that is set holds, after the trainee's turn has had its effect."""
-
-    move: Id | None = None
-    trust_at_least: Level | None = None
-    patience_below: Level | None = None
-    facts_at_least: Annotated[int, Field(ge=0)] | None = None
-    open_objections_at_most: Annotated[int, Field(ge=0)] | None = None
-
-
-class MoveMade(Part):
-    """The trainee makes a move, and the persona trusts them that far by then."""
-
-    move: Id
-    trust_at_least: Level = 0.0
-
-
-class Move(Part):
-    """Something a trainee can do in a turn: recognised by `patterns`, else by likeness to `examples`."""
-
-    id: Id
-    title: Text
-    patterns: Many[Pattern] = ()
-    examples: Some[Text]
-    feel: dict[str, Change] = Field(default_factory=dict)
-    replies: Some[Text]
-
-
-class Fact(Part):
-    """Something the persona tells only when the right move is made.
-
-    `told_by`: what was heard tells the fact if one of these patterns is in it; without any, most of the
-    line must have been heard. `withheld`: what the persona says while the trust asked for is missing.
+    `role` and `place`: what they are and where they are now. `situation`: what is going on as the phone
+    rings. `manner`, `style`, `expressions`: how they behave, how they speak, and words they tend to use.
+    `opens_up`, `shuts_down`: what makes them talk more, and less. `does_not_know`: what they could not tell
+    if they wanted.
     """
 
-    id: Id
-    unlocked_by: MoveMade
-    truth: Text
-    lines: Some[Text]
-    told_by: Many[Pattern] = ()
-    withheld: Many[Text] = ()
-
-
-class Objection(Part):
-    """A reservation: raised by a move, pressed at most once, laid to rest by any of `resolved_by`."""
-
-    id: Id
-    raised_by: MoveMade
-    lines: Some[Text]
-    resolved_by: Some[Id]
-    pressed: Many[Text] = ()
-
-
-class Closing(Part):
-    """A way for the persona to end the call."""
-
-    id: Id
-    outcome: Outcome
-    when: Condition
-    lines: Some[Text]
+    name: Text
+    age: Annotated[int, Field(ge=4, le=110)]
+    pronouns: Text
+    role: Text
+    place: Text
+    manner: Text
+    background: Text
+    situation: Text
+    style: Text
+    expressions: Some[Text]
+    goals: Some[Text]
+    worries: Some[Text]
+    opens_up: Some[Text]
+    shuts_down: Some[Text]
+    does_not_know: Some[Text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,33 +82,6 @@ class Ending:
 
     id: str
     outcome: Outcome
-
-
-class Lines(Part):
-    """What the persona says when the call itself, not its subject, calls for words."""
-
-    unclear: Some[Text]
-    other: Some[Text]
-    silence: Some[Text]
-    gone: Some[Text]
-    time_up: Some[Text]
-    cut_off: Some[Text]
-    stop: Some[Text]
-
-
-class Patience(Part):
-    """What each turn costs, on top of what the moves do."""
-
-    drain_per_turn: Level = 0.0
-    drain_unclear: Level = 0.0
-    drain_repeat: Level = 0.0
-
-
-class Safety(Part):
-    """What a trainee is told before, and the words that take them out at any time."""
-
-    content_warning: Text
-    stop_word: Text
 
 
 class ScriptedLine(Part):
@@ -194,13 +110,21 @@ class Scenario(Part):
     persona: Persona
     opening: Some[Text]
     emotions: dict[str, Emotion]
+    moods: Many[Mood] = ()
     stages: Some[Stage]
     moves: Some[Move]
     facts: Many[Fact] = ()
     objections: Many[Objection] = ()
+    events: Many[Happening] = ()
+    interruptions: Many[Interruption] = ()
+    reactions: dict[Signal, Reaction] = Field(default_factory=dict)
+    knowledge: Many[Knowledge] = ()
     endings: Some[Closing]
     lines: Lines
     line: LineSetting = LineSetting()
+    entities: Many[WantedEntity] = ()
+    protocol: Many[Rule] = ()
+    rubric: Many[Criterion] = ()
     patience: Patience = Patience()
     safety: Safety
     simulation: Simulation = Field(default_factory=Simulation)
@@ -229,11 +153,19 @@ class Scenario(Part):
         """Returns the move of that id, None for those that are not the scenario's (unclear, other, stop)."""
         return self._moves.get(move_id)
 
+    def stage_index(self, stage_id: str) -> int:
+        """Where a stage stands in the call's order."""
+        return self._stages[stage_id]
+
     def expected_lines(self) -> list[str]:
         """Returns everything a trainee is expected to say, each line once, in the file's order."""
         examples = [line for move in self.moves for line in move.examples]
         scripted = [line.say for line in self.simulation.lines]
         return list(dict.fromkeys([*examples, *scripted, self.safety.stop_word]))
+
+    @cached_property
+    def _stages(self) -> dict[str, int]:
+        return {stage.id: index for index, stage in enumerate(self.stages)}
 
     @cached_property
     def _moves(self) -> dict[str, Move]:

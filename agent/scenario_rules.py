@@ -4,6 +4,7 @@ Each rule yields (field path, reason). A part of the document that has the wrong
 schema names it.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -55,6 +56,7 @@ def _named_moves(document: Document) -> Iterator[Finding]:
             condition = _mapping(row, field)
             if isinstance(condition.get("move"), str):
                 yield f"{path}.{field}.move", condition["move"]
+            yield from _texts(condition, "move", f"{path}.{field}")
     for lists, field in (("objections", "resolved_by"), ("stages", "entered_by")):
         for path, row in _rows(document, lists):
             yield from _texts(row, field, path)
@@ -82,12 +84,12 @@ def _stages_are_entered(document: Document) -> Iterator[Finding]:
 
 def _facts_can_be_told(document: Document) -> Iterator[Finding]:
     for path, fact in _rows(document, "facts"):
-        needed = _number(_mapping(fact, "unlocked_by"), "trust_at_least")
+        needed = _number(_mapping(_mapping(fact, "unlocked_by"), "at_least"), "trust")
         if needed is not None and needed > 0:
             if not fact.get("withheld"):
                 yield f"{path}.withheld", "is missing: what is said while there is too little trust?"
             if not _can_rise(document, "trust", needed):
-                yield f"{path}.unlocked_by.trust_at_least", "can never be reached: nothing raises trust"
+                yield f"{path}.unlocked_by.at_least.trust", "can never be reached: nothing raises trust"
         patterns = _patterns(fact)
         for line_path, line in _texts(fact, "lines", path):
             if patterns and not _any_match(patterns, line):
@@ -98,20 +100,21 @@ def _facts_stay_hidden(document: Document) -> Iterator[Finding]:
     """What is in every prompt, or can be said at any time, tells no fact."""
     for _, fact in _rows(document, "facts"):
         patterns = _patterns(fact)
-        own_move = _mapping(fact, "unlocked_by").get("move")
-        for path, text in _always_open(document, own_move):
+        own_moves = _named(_mapping(fact, "unlocked_by"), "move")
+        for path, text in _always_open(document, own_moves):
             if patterns and _any_match(patterns, text):
                 yield path, f"gives away the fact '{_text(fact, 'id')}'"
 
 
-def _always_open(document: Document, asked_by: object) -> Iterator[Finding]:
+def _always_open(document: Document, asked_by: set[str]) -> Iterator[Finding]:
     persona = _mapping(document, "persona")
-    for field in ("role", "manner", "background", "style"):
+    for field in ("role", "place", "manner", "background", "situation", "style"):
         yield f"persona.{field}", _text(persona, field)
-    yield from _texts(persona, "goals", "persona")
+    for field in ("expressions", "goals", "worries", "opens_up", "shuts_down", "does_not_know"):
+        yield from _texts(persona, field, "persona")
     yield from _texts(document, "opening", "")
     for path, move in _rows(document, "moves"):
-        if move.get("id") != asked_by:
+        if move.get("id") not in asked_by:
             yield from _texts(move, "replies", path)
     for path, fact in _rows(document, "facts"):
         yield from _texts(fact, "withheld", path)
@@ -146,30 +149,52 @@ def _out_of_reach(document: Document, when: Mapping[str, Any]) -> Iterator[Findi
     facts = _number(when, "facts_at_least")
     if facts is not None and facts > len(_ids(document, "facts")):
         yield ".facts_at_least", "there are not as many facts"
-    trust = _number(when, "trust_at_least")
-    if trust is not None and not _can_rise(document, "trust", trust):
-        yield ".trust_at_least", "nothing raises trust"
-    patience = _number(when, "patience_below")
-    if patience is not None and not _can_sink(document, patience):
-        yield ".patience_below", "nothing costs patience" if patience > 0 else "no patience is below 0"
+    for feeling in _mapping(when, "at_least"):
+        level = _number(_mapping(when, "at_least"), str(feeling))
+        if level is not None and not _can_rise(document, str(feeling), level):
+            yield f".at_least.{feeling}", f"nothing raises {feeling}"
+    for feeling in _mapping(when, "below"):
+        level = _number(_mapping(when, "below"), str(feeling))
+        if level is not None and not _can_sink(document, str(feeling), level):
+            reason = f"nothing costs {feeling}" if level > 0 else f"no {feeling} is below 0"
+            yield f".below.{feeling}", reason
 
 
 def _implies(when: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether `other` holds whenever `when` does."""
-    if other.get("move") is not None and other.get("move") != when.get("move"):
+    """Whether `other` surely holds whenever `when` does."""
+    mine, theirs = _named(when, "move"), _named(other, "move")
+    if theirs and not (mine and mine <= theirs):
         return False
-    at_least = ("trust_at_least", "facts_at_least")
-    at_most = ("patience_below", "open_objections_at_most")
-    return all(_weaker(when, other, field, lambda a, b: a >= b) for field in at_least) and all(
-        _weaker(when, other, field, lambda a, b: a <= b) for field in at_most
+    if any(_named(other, field) - _named(when, field) for field in ("made", "not_made", "told", "happened")):
+        return False
+    if any(other.get(field) not in (None, when.get(field)) for field in ("signal", "stage")):
+        return False
+    at_least = ("facts_at_least", "turns_at_least", "after_s")
+    return (
+        all(_weaker(when, other, field, operator.ge) for field in at_least)
+        and _weaker(when, other, "open_objections_at_most", operator.le)
+        and _levels_weaker(when, other, "at_least", operator.ge)
+        and _levels_weaker(when, other, "below", operator.le)
     )
 
 
+def _named(when: Mapping[str, Any], field: str) -> set[str]:
+    given = when.get(field)
+    return {given} if isinstance(given, str) else {text for _, text in _texts(when, field, "")}
+
+
+def _levels_weaker(
+    when: Mapping[str, Any], other: Mapping[str, Any], field: str, compare: Callable[[float, float], bool]
+) -> bool:
+    mine, theirs = _mapping(when, field), _mapping(other, field)
+    return all(_weaker(mine, theirs, str(feeling), compare) for feeling in theirs)
+
+
 def _weaker(
-    when: Mapping[str, Any], other: Mapping[str, Any], field: str, holds: Callable[[float, float], bool]
+    when: Mapping[str, Any], other: Mapping[str, Any], field: str, compare: Callable[[float, float], bool]
 ) -> bool:
     mine, theirs = _number(when, field), _number(other, field)
-    return theirs is None or (mine is not None and holds(mine, theirs))
+    return theirs is None or (mine is not None and compare(mine, theirs))
 
 
 def _can_rise(document: Document, feeling: str, to: float) -> bool:
@@ -177,16 +202,24 @@ def _can_rise(document: Document, feeling: str, to: float) -> bool:
     return start is None or start >= to or any(change > 0 for change in _changes(document, feeling))
 
 
-def _can_sink(document: Document, below: float) -> bool:
-    start = _number(_mapping(_mapping(document, "emotions"), "patience"), "start")
-    costs = _mapping(document, "patience")
+def _can_sink(document: Document, feeling: str, below: float) -> bool:
+    start = _number(_mapping(_mapping(document, "emotions"), feeling), "start")
+    costs = _mapping(document, "patience") if feeling == "patience" else {}
     drains = any((_number(costs, str(field)) or 0) > 0 for field in costs)
-    sinks = drains or any(change < 0 for change in _changes(document, "patience"))
+    sinks = drains or any(change < 0 for change in _changes(document, feeling))
     return below > 0 and (start is None or start < below or sinks)
 
 
 def _changes(document: Document, feeling: str) -> list[float]:
-    changes = (_number(_mapping(move, "feel"), feeling) for _, move in _rows(document, "moves"))
+    """Everything that moves a feeling, in either direction."""
+    rows = [row for name in ("moves", "events", "interruptions") for _, row in _rows(document, name)]
+    rows += [row for row in _mapping(document, "reactions").values() if isinstance(row, dict)]
+    emotion = _mapping(_mapping(document, "emotions"), feeling)
+    changes = [_number(_mapping(row, "feel"), feeling) for row in rows]
+    changes.append(_number(_mapping(emotion, "calmed_by_repetition"), "change"))
+    start, baseline = _number(emotion, "start"), _number(emotion, "baseline")
+    if start is not None and baseline is not None and emotion.get("half_life_s"):
+        changes.append(baseline - start)
     return [change for change in changes if change is not None]
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.call import Speaker
-from agent.emotion import PATIENCE, TRUST
+from agent.conditions import holds
+from agent.emotion import TRUST
 from agent.memory import Heard, PersonaState
 from agent.perception import OTHER, STOP, UNCLEAR, Perception
-from agent.scenario import Closing, Condition, Ending, Fact, Objection, Scenario
+from agent.scenario import Closing, Ending, Fact, Objection, Scenario
 
 LineKind = Literal[
     "tell_fact", "withhold_fact", "object", "press", "reply", "end", "stop", "unclear", "other", "cut_off"
@@ -167,17 +168,7 @@ def _closing(scenario: Scenario, state: PersonaState, perception: Perception) ->
         for closing in scenario.endings:
             if closing.id == state.cut_ending:
                 return closing
-    return next((each for each in scenario.endings if _holds(each.when, state, perception)), None)
-
-
-def _holds(when: Condition, state: PersonaState, perception: Perception) -> bool:
-    return (
-        (when.move is None or when.move in perception.moves)
-        and (when.trust_at_least is None or state.emotions[TRUST] >= when.trust_at_least)
-        and (when.patience_below is None or state.emotions[PATIENCE] < when.patience_below)
-        and (when.facts_at_least is None or len(state.disclosed) >= when.facts_at_least)
-        and (when.open_objections_at_most is None or len(state.unresolved) <= when.open_objections_at_most)
-    )
+    return next((each for each in scenario.endings if holds(scenario, each.when, state, perception)), None)
 
 
 def _answer(
@@ -195,7 +186,7 @@ def _answer(
     lines: list[Line] = []
     if fact is not None:
         lines.append(_fact_line(fact, state, draw))
-    elif due is None or due.raised_by.move not in perception.moves:
+    elif due is None or not set(due.raised_by.move) & set(perception.moves):
         lines.append(_reply_line(scenario, perception, draw))
     if due is not None:
         lines.append(draw.line("object", due.id, due.lines))
@@ -214,13 +205,13 @@ def _asked_for(scenario: Scenario, state: PersonaState, perception: Perception) 
     """The untold fact that was asked for last; a question followed by a kind word is still a question."""
     for move in reversed(perception.moves):
         for fact in scenario.facts:
-            if fact.unlocked_by.move == move and fact.id not in state.disclosed:
+            if move in fact.unlocked_by.move and fact.id not in state.disclosed:
                 return fact
     return None
 
 
 def _fact_line(fact: Fact, state: PersonaState, draw: _Draw) -> Line:
-    if state.emotions[TRUST] >= fact.unlocked_by.trust_at_least:
+    if state.emotions[TRUST] >= fact.unlocked_by.at_least.get(TRUST, 0.0):
         return draw.line("tell_fact", fact.id, fact.lines, fact.told_by)
     return draw.line("withhold_fact", fact.id, fact.withheld)
 
