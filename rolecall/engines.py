@@ -22,6 +22,7 @@ from audio.front_end import warm_up as warm_up_front_end
 from audio.realism import warm_up as warm_up_line
 from audio.resample import Upsampler
 from graphs.persona import PersonaGraph
+from graphs.wording import OnBroke as OnWordingBroke
 from graphs.wording import Wording, for_call, open_wording
 from pipelines.call import CallEngines
 from pipelines.engines.handover import Pools
@@ -97,8 +98,7 @@ class Engines:
 
     async def for_call(self, scenario: Scenario, on_broke: OnBroke) -> CallEngines:
         """One call's engines, with what each hands over to when it breaks. Raises EngineUnavailable."""
-        caller = object()
-        wording, streaming = self.wording.engine, self.streaming
+        caller, streaming = object(), self.streaming
         return CallEngines(
             recogniser=CallRecogniser(
                 await self.pools.local.run(self._recognisers, scenario),
@@ -115,13 +115,17 @@ class Engines:
                 phrases=self.phrases,
                 caller=caller,
             ),
-            graph=self.graphs[scenario.id].with_wording(
-                for_call(wording, partial(on_broke, "wording"), self.breakers_of_wording.of(wording.engine))
-            ),
+            graph=self.graph_for(scenario, partial(on_broke, "wording")),
             turn_models=self.turn_models,
             front_end=self.front_end.settings,
             streaming=streaming_service(streaming, scenario.spoken_languages) if streaming else None,
         )
+
+    def graph_for(self, scenario: Scenario, on_broke: OnWordingBroke) -> PersonaGraph:
+        """One call's persona, with authored lines to hand over to when its wording breaks."""
+        wording = self.wording.engine
+        breaker = self.breakers_of_wording.of(wording.engine)
+        return self.graphs[scenario.id].with_wording(for_call(wording, on_broke, breaker))
 
     def warm_up(self, scenario: Scenario) -> None:
         """Speaks and understands once, so that no caller waits for what engines load at their first work.
