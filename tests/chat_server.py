@@ -110,7 +110,7 @@ class ChatServer:
     headers: list[dict[str, str]] = field(default_factory=list)
     connections: int = 0
     host: str = ""
-    _open: list[asyncio.StreamWriter] = field(default_factory=list)
+    _open: dict[asyncio.Task[Any], asyncio.StreamWriter] = field(default_factory=dict)
     _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def route(self, route: str, body: Request, writer: asyncio.StreamWriter) -> None:
@@ -134,7 +134,9 @@ class ChatServer:
         """Serves one connection until either side closes it."""
         ahead = b""
         self.connections += 1
-        self._open.append(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = writer
         try:
             while (request := await _read_request(reader, ahead)) is not None and not writer.is_closing():
                 route, headers, body = request
@@ -142,11 +144,13 @@ class ChatServer:
                 ahead = await self._answer_while_connected(route, body, reader, writer)
         finally:
             writer.close()
+            del self._open[task]
 
-    def hang_up(self) -> None:
+    async def hang_up(self) -> None:
         """Closes every connection."""
-        for writer in self._open:
+        for writer in self._open.values():
             writer.close()
+        await asyncio.gather(*self._open, return_exceptions=True)
 
     async def _answer_while_connected(
         self, route: str, body: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -185,7 +189,7 @@ async def open_chat_server(server: S) -> AsyncIterator[S]:
         yield server
     finally:
         listener.close()
-        server.hang_up()
+        await server.hang_up()
 
 
 async def send_json(writer: asyncio.StreamWriter, body: Any, status: int = 200) -> None:

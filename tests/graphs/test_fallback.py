@@ -13,8 +13,10 @@ from agent.persona import Decision, Heard, begin, decide
 from agent.scenario import Scenario
 from agent.steering import Line
 from graphs.ladder import ModelsWording, for_call
+from graphs.persona import PersonaGraph
 from graphs.wording import AuthoredWording, FallbackWording, Wording
 from tests.chat_server import Behaviour, ChatServer, after, refuses, says, sends
+from tests.graphs.conftest import ASKS_SUPPLIER
 from tests.graphs.models import (
     LONGEST_SILENCE_S,
     OLLAMA,
@@ -167,6 +169,17 @@ async def test_an_interruption_during_the_filler_stops_the_model(
         assert await anext(words) == f"{FILLER} "
         assert not server.was_abandoned
         await words.aclose()
+        await server.abandoned()
+    assert told == []
+
+
+async def test_closing_the_graphs_reply_stops_the_model_of_a_call(scenario: Scenario) -> None:
+    async with two_models(sends(hangs=True), says(REPLY)) as (wording, told, server, _):
+        reply = PersonaGraph(scenario, wording).reply(begin(scenario, seed=1), ASKS_SUPPLIER)
+        assert isinstance(await anext(reply), Decision)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(reply), 0.2)
+        await reply.aclose()
         await server.abandoned()
     assert told == []
 
