@@ -21,8 +21,9 @@ from agent.speech import Recogniser, Speech, Synthesiser, Voice
 from audio.front_end import warm_up as warm_up_front_end
 from audio.realism import warm_up as warm_up_line
 from audio.resample import Upsampler
+from graphs.ladder import for_call, open_wording
 from graphs.persona import PersonaGraph
-from graphs.wording import Wording, for_call, open_wording
+from graphs.wording import Wording
 from pipelines.call import CallEngines
 from pipelines.engines.handover import Pools
 from pipelines.engines.ladder import (
@@ -48,6 +49,7 @@ from rolecall.engine_settings import (
     recogniser_settings,
     streaming_settings,
     synthesiser_settings,
+    wording_settings,
 )
 from rolecall.front_end import ChosenFrontEnd, choose_front_end
 from rolecall.metrics import Metrics
@@ -98,7 +100,7 @@ class Engines:
     async def for_call(self, scenario: Scenario, on_broke: OnBroke) -> CallEngines:
         """One call's engines, with what each hands over to when it breaks. Raises EngineUnavailable."""
         caller = object()
-        wording, streaming = self.wording.engine, self.streaming
+        streaming = self.streaming
         return CallEngines(
             recogniser=CallRecogniser(
                 await self.pools.local.run(self._recognisers, scenario),
@@ -116,7 +118,7 @@ class Engines:
                 caller=caller,
             ),
             graph=self.graphs[scenario.id].with_wording(
-                for_call(wording, partial(on_broke, "wording"), self.breakers_of_wording.of(wording.engine))
+                for_call(self.wording.engine, partial(on_broke, "wording"), self.breakers_of_wording)
             ),
             turn_models=self.turn_models,
             front_end=self.front_end.settings,
@@ -168,14 +170,7 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
         workers = await stack.enter_async_context(open_workers(SPEECH_THREADS))
         waiting = await stack.enter_async_context(open_workers(REMOTE_THREADS, name="remote engine"))
         turn_thread = stack.enter_context(ThreadPoolExecutor(TURN_THREADS, thread_name_prefix="smart turn"))
-        wording = await stack.enter_async_context(
-            open_wording(
-                settings.wording.engine,
-                settings.ollama_host,
-                settings.ollama_model,
-                settings.wording.answer_timeout_s,
-            )
-        )
+        wording = await stack.enter_async_context(open_wording(wording_settings(settings)))
         speech = stack.enter_context(ExitStack())
         hearing = recogniser_settings(settings, scenarios)
         speaking = synthesiser_settings(settings, scenarios)

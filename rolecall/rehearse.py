@@ -17,8 +17,10 @@ from agent.ladder import Chosen
 from agent.persona import Decision, Ending, Heard, PersonaState
 from agent.scenario import Scenario
 from agent.steering import STOP_ENDING
+from graphs.ladder import for_call, open_wording
 from graphs.persona import PersonaGraph
-from graphs.wording import Wording, for_call, open_wording
+from graphs.wording import Wording
+from rolecall.engine_settings import wording_settings
 from rolecall.settings import Settings
 
 log = structlog.get_logger()
@@ -97,12 +99,7 @@ def run_rehearsal(settings: Settings, scenario: Scenario, *, seed: int | None, a
 @contextmanager
 def _wording(runner: asyncio.Runner, settings: Settings) -> Iterator[Chosen[Wording]]:
     stack = AsyncExitStack()
-    wording = open_wording(
-        settings.wording.engine,
-        settings.ollama_host,
-        settings.ollama_model,
-        settings.wording.answer_timeout_s,
-    )
+    wording = open_wording(wording_settings(settings))
     try:
         yield runner.run(stack.enter_async_context(wording))
     finally:
