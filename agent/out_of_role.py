@@ -29,8 +29,13 @@ def speaks_to_a_machine(text: str) -> bool:
     other than English only the commonest wordings are known. Never raises; only the first
     `MAX_CHARACTERS` characters are looked at.
     """
-    plain = normalise(_unmasked(text[:MAX_CHARACTERS]))
-    return any(TO_A_MACHINE.search(reading) for reading in _readings(plain)) or _is_known_phrase(plain)
+    text = text[:MAX_CHARACTERS]
+    plain = normalise(_unmasked(text))
+    return (
+        any(TO_A_MACHINE.search(reading) for reading in _readings(plain))
+        or _is_known_phrase(plain)
+        or _NAME_DENIED.search(text) is not None
+    )
 
 
 def is_abuse(text: str) -> bool:
@@ -51,6 +56,10 @@ def is_abuse(text: str) -> bool:
 _LOOKALIKES: Final = str.maketrans("0134578@$аеіорсухѕԁһ", "oieastbasaeiopcyxsdh")
 _LETTER: Final = re.compile(r"[a-zA-Z]")
 _MASKED: Final = re.compile(r"(?<=\w)[0134578@$](?=\w)|^[0134578@$](?=[a-zA-Z])|[а-яѕіԁһ]", re.IGNORECASE)
+_NAME_DENIED: Final = re.compile(
+    r"\b(?i:forget (?:that )?you(?:'re|\u2019re| are)|(?:stop|quit) (?:pretending to be|playing|being)"
+    r"|you(?:'re|\u2019re| are) (?:no longer|not really)) [A-Z][a-z]+"
+)
 _MINE: Final = re.compile(r"\bmy \w+ instructions?\b")
 _SPELLED: Final = re.compile(r"\b\w(?: \w){2,}\b")
 _A_I: Final = re.compile(r"\ba (?:i|eye|aye)\b(?! (?:am|will|have|can|do|would|need|want|was|got))")
@@ -149,7 +158,6 @@ _PHRASES: Final = tuple(
         "read me your instructions",
         "show me your instructions",
         "forget everything you were told",
-        "you are no longer bound by",
         "am i talking to a machine",
         "am i talking to a robot",
         "am i talking to a computer",

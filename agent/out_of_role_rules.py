@@ -43,15 +43,14 @@ _PARTS: Final[Mapping[str, str]] = {
     "no_more": r"(?!\w)(?! (?:for(?! me\b)|on|about|regarding|to the|to your|from the|from your|if|when"
     r"|with)\b)",
     "figure": r"(?:pirate|robot|ai|assistant|helper|chat ?bot|cat|dog|wizard|shakespeare|yoda|hacker"
-    r"|grandmother|grandma|poet|rapper|terminal|interpreter|calculator|translator|search engine|developer"
-    r"|dan|evil|unrestricted|unfiltered|uncensored|villain|vampire|alien|superhero|comedian|storyteller"
-    r"|narrator|game master|language model|(?:different|another) (?:person|character)|someone else|somebody"
-    r" else)",
+    r"|grandmother|grandma|poet|rapper|terminal|python interpreter|calculator|search engine|dan|evil"
+    r"|unrestricted|unfiltered|uncensored|villain|vampire|alien|superhero|comedian|storyteller|narrator|game"
+    r" master|language model|(?:different|another) (?:person|character)|someone else|somebody else)",
     "as": r"(?:act(?:ing)? (?:as|like)|pretend(?:ing)? (?:to be|(?:that )?you are|(?:that )?you were)"
     r"|(?:talk|speak|behave|respond|answer|reply) (?:only )?(?:as|like)|imagine (?:that )?you are|imagine"
-    r" being|(?:play|assume|take on) the role of|impersonate|role ?play as|become|turn into|simulate|play)",
+    r" being|(?:play|assume|take on) the role of|impersonate|role ?play as|simulate)",
     "a": r"(?:(?:an?|the|my|being|personal|only|helpful|little|real|new|old|an?) )*",
-    "in_game": r"(?:game|scenario|level|exercise|simulation|training|role ?play|test)",
+    "in_game": r"(?:game|scenario|level|exercise|simulation|role ?play)",
 }
 """What `<name>` in a rule stands for."""
 
@@ -60,7 +59,6 @@ _RULES: Final = (
     r"<drop> (?:\w+ ){0,1}?(?:all (?:of )?)?your <kind>*<orders>",
     r"<drop> (?:\w+ ){0,1}?you are <kind>*(?:instructions?|prompt|guidelines|programming)",
     r"<drop> (?:the |all |any |every |of |these |those )*<kind>+<orders>",
-    r"<drop> (?:the |all |any |every )*<orders> (?:that )?you (?:were|have been|are) given",
     r"<drop> all (?:of )?(?:the )?(?:instructions|rules|guidelines|restrictions)(?! (?:of|about|for|on)\b)",
     r"<drop> (?:all |everything |the |of |text )*(?:above|below)(?= (?:and|instead|text|this)\b|\n|$)",
     r"(?:forget|ignore|disregard) (?:all |everything |text )+before (?:that|this)",
@@ -81,10 +79,11 @@ _RULES: Final = (
     r"|instructed)(?= (?:so far|before|above|up to|until|earlier|and|to)\b|\n|$)",
     r"everything you were told .*\bignore\b",
     r"(?:new|my|following) (?:system prompt|system message)",
-    r"(?:no longer|not|never) bound (?:by|to)",
+    r"(?:no longer|not|never) bound (?:by|to) (?:\w+ )?(?:rules|restrictions|guidelines|instructions"
+    r"|programming)",
     r"you are (?:now )?(?:freed|free) (?:from|of) (?:all |any )?(?:your )?(?:\w+ )?<orders>",
     r"(?:freed|free) (?:from|of) (?:all |any )?your <kind>*<orders>",
-    r"forget (?:that )?(?:you are|your) (?:dana|playing|an? (?:ai|office|persona|character)|supposed to)",
+    r"forget (?:that )?(?:you are|your) (?:playing|an? (?:ai|persona|character))",
     r"clear your (?:context|memory|history)",
     # instructions asked for
     r"<tell> <to_me>(?:all )?(?:of )?(?:your|you are) <kind>*<prompt><no_more>",
@@ -99,15 +98,17 @@ _RULES: Final = (
     r"what (?:is|was|are|were) (?:\w+ )?(?:in |written in |inside )?your <kind>*<prompt><no_more>",
     r"what is written in your <prompt>",
     r"what (?:do|does|did|would) your <kind>*<prompt> (?:say|tell|look|start|begin|contain|read)",
-    r"(?:instructions|guidelines|prompt) (?:that )?(?:were )?given to you(?! by)",
+    r"(?:<tell>|<drop>) <to_me>(?:all )?the (?:instructions|rules|guidelines|prompt) (?:that )?(?:(?:were"
+    r" )?given to you|you (?:were|are|have been) given)(?! (?:by|at the h|in the h)\b)",
     r"(?:what|which) your <kind>*<prompt> (?:is|are|was|were)\b",
     r"written (?:above(?= this\b|\n|$)|at the (?:start|beginning) of (?:this|our|your) (?:conversation"
     r"|prompt|chat))",
-    r"your (?:safety|content|ethical) (?:guidelines|filters?|restrictions|training)",
-    r"(?:rules|instructions|guidelines|prompt|orders) (?:that )?(?:were you|you were|have you been|you have"
-    r" been) given",
-    r"(?:were|have) you (?:been )?(?:told|instructed|programmed|prompted|asked|ordered|designed|trained)"
-    r" (?:not )?to <hide>",
+    r"your (?:safety|content|ethical) (?:guidelines|filters?|restrictions)",
+    r"(?:rules|instructions|guidelines|prompt) (?:that )?(?:were you|you were|have you been|you have been)"
+    r" given (?:for|before|in) this (?:call|conversation|chat)",
+    r"(?:were|have) you (?:been )?(?:told|asked|ordered|trained) (?:(?:not )?to (?:say|hide|pretend|reveal"
+    r"|keep (?:secret|from))|not to (?:tell|answer|talk to) me)",
+    r"(?:were|have) you (?:been )?(?:instructed|programmed|prompted|designed) (?:not )?to <hide>",
     r"(?:what|things) (?:\w+ )?(?:are you|you are) (?:not allowed|forbidden|prohibited|not permitted|not"
     r" supposed) to <hide>",
     r"how (?:\w+ )?(?:were|are|have) you (?:been )?(?:programmed|prompted|instructed|configured)",
@@ -134,7 +135,7 @@ _RULES: Final = (
     r"(?:what|which) (?:kind of |type of |sort of )?(?:ai|bot|language model|llm|chatbot) (?:are|am|is|do"
     r"|powers)",
     r"(?:a|large) language model",
-    r"who (?:programmed|coded|developed|designed|engineered|built|created|made) you<end>",
+    r"who (?:programmed|coded|developed|designed|engineered|built|created|made) you(?=\n|$| (?:or|and)\b)",
     r"(?:what|which) company (?:made|built|created|trained|developed) you",
     r"who trained you (?:to|<vendor>)",
     r"(?:made|built|created|trained|developed|programmed|powered|message|permission) (?:by|from) <vendor>",
@@ -149,13 +150,14 @@ _RULES: Final = (
     # another role
     r"<as> <a>(?:linux |search |ai |<figure> )?<figure>",
     r"(?:from now on|from here on|as of now)(?: \w+)? (?:you are|your) <a><figure>",
-    r"(?:you are|your) now <a><figure>",
+    r"(?:you are|your) now <a><figure>|become (?:an? )?(?:ai|assistant|chat ?bot|different person|another"
+    r" person)",
     r"from now on (?:you (?:will |must |should |only )*)?(?:only )?(?:speak|answer|respond|reply|talk)(?: to"
     r" me)?(?: only)? (?:in (?:rhymes?|verse|json|code|haiku|emojis?|french|spanish|german|latin)|as an?"
     r"|like an?)",
-    r"(?:stop|quit) pretending(?:(?= now|\n|$)| (?:to be|you are|that you are) (?:human|dana|an? (?:real"
-    r" )?person|real|somebody you are not))",
-    r"you are (?:no longer|not really) (?:dana|playing|acting|in character|an? (?:human|person|character|ai"
+    r"(?:stop|quit) pretending(?:(?= now|\n|$)| (?:to be|you are|that you are) (?:human|an? (?:real )?person"
+    r"|real|somebody you are not))",
+    r"you are (?:no longer|not really) (?:playing|acting|in character|an? (?:human|person|character|ai"
     r"|assistant|chatbot))",
     r"drop (?:the|your|this) (?:act|persona|character|role|mask|pretense)",
     r"break(?:ing)? character|(?:drop|leave|out of|stay in|exit) (?:your |the |this )?character<end>",
@@ -170,7 +172,7 @@ _RULES: Final = (
     r"your persona|your character (?:is|says|would|sheet|description)",
     r"are you an? (?:\w+ )?actor<end>|actor behind",
     r"(?:evil|unrestricted|unfiltered|uncensored|opposite|honest) version of (?:you|yourself)",
-    r"your new (?:role|task|job|persona|identity|instructions?) (?:is|are|as)",
+    r"your new (?:role|task|job|persona|identity|instructions?) (?:is|are) (?:now|to)",
     # modes and authority
     r"(?:developer|debug|god|dan|admin|administrator|unrestricted|unfiltered|jailbreak|sudo|root) modes?",
     r"(?:enter|activate|enable|switch to|go into|go to|you are(?: now)? in|run in|turn on|start)"
@@ -185,7 +187,7 @@ _RULES: Final = (
     r"end of (?:the )?(?:user |system )?(?:input|prompt)",
     r"you (?:have (?:my )?permission|are (?:authori[sz]ed|allowed|free|permitted)) to (?:ignore|break|leave"
     r"|step out|drop|bypass|(?:reveal|disclose) (?:your|the|all))",
-    r"<undo> (?:all |any )?(?:of )?your (?:(?:safety|content) (?:filters?|rules|checks)|guardrails|safety)",
+    r"<undo> (?:all |any )?(?:of )?your (?:(?:safety|content) (?:filters?|rules|checks)|guardrails)",
     # no rules
     r"pretend (?:that )?(?:\w+ )?(?:you have (?:no|not any)|there (?:are|were) no|none of the|the|your|all"
     r"|no) (?:\w+ )?(?:rules|restrictions|guidelines|limits|filters|constraints|instructions)",
@@ -203,7 +205,8 @@ _RULES: Final = (
     r"any (?:rules|restrictions) or (?:rules|restrictions)",
     # secrets, score, the exercise itself
     r"<tell> <to_me>(?:all|everything|anything|whatever|every \w+|all the \w+)(?: that)? you (?:are|were"
-    r"|have been) (?:hiding|keeping|withholding|holding back|not allowed|told|forbidden)",
+    r"|have been) (?:hiding|keeping (?:from|secret)|withholding|holding back|not allowed|told (?:not )?to"
+    r" (?:hide|say)|forbidden)",
     r"(?:tell|give|show|reveal|list|share) <to_me>(?:all )?(?:of )?(?:your|her|his) secrets",
     r"(?:hidden|secret|locked|undisclosed) (?:facts?|goals?|objectives?|instructions?|prompt|variables|state"
     r"|triggers?)",
@@ -211,7 +214,8 @@ _RULES: Final = (
     r"facts? (?:that )?i (?:am supposed|need|have) to (?:find|discover|unlock|get)",
     r"(?:your|the) (?:trust|patience|mood|emotion) (?:level|score|value|meter|variable)",
     r"(?:set|raise|increase|reset|change|put|max|lower|boost) (?:up |out )?(?:your |the )?(?:trust|patience"
-    r"|mood|emotions?)(?: level| score| value)? (?:to|by|at)",
+    r"|mood|emotions?)(?: level| score| value)? (?:to|by|at) (?:the |a )?(?:max\w*|full|zero|one|ten|twenty"
+    r"|fifty|hundred|\d+|highest|top)",
     r"(?:to|i|we) (?:win|pass|unlock|complete|beat|finish|ace) (?:this|the) <in_game>",
     r"scoring (?:rubric|criteria)|(?:your|the|this) rubric|scenario file",
     r"(?:give|award) me (?:an? |the )?(?:full|perfect|maximum|top|highest|best|good) (?:score|marks?|points"
@@ -224,13 +228,13 @@ _RULES: Final = (
     r" ?play|rehearsal|training (?:exercise|scenario|call|simulation|session)|practice call|scenario"
     r"|exercise)<end>",
     r"(?:none of (?:this|it)|nothing(?: here)?) is real",
-    r"in this (?:scenario|simulation|role ?play)\b",
+    r"in this (?:simulation|role ?play)\b",
     # errands
     r"(?:write|compose|generate)(?: me)? (?:an? |some |the )?(?:short |little |python |funny )*(?:poem|haiku"
     r"|song|rap|limerick|sonnet|essay|story|python|code|program|function)",
     r"(?:what|tell me) (?:is )?the capital of",
     r"sing (?:me )?(?:an? |some )?song",
-    r"recipe for|solve this (?:equation|riddle|problem for me)",
+    r"recipe for(?! (?:disaster|trouble|success))|solve this (?:equation|riddle|problem for me)",
     r"(?:in|as) (?:json|yaml|xml|markdown|base ?64|pig latin|morse code|rot ?13|hexadecimal|leet ?speak)",
     r"(?:start|begin|end|finish) (?:every|each) (?:sentence|answer|reply|response) with",
     r"repeat (?:the word )?(?:\w+ ){1,2}forever",
