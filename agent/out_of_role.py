@@ -57,7 +57,7 @@ _LOOKALIKES: Final = str.maketrans("0134578@$аеіорсухѕԁһ", "oieastbas
 _LETTER: Final = re.compile(r"[a-zA-Z]")
 _MASKED: Final = re.compile(r"(?<=\w)[0134578@$](?=\w)|^[0134578@$](?=[a-zA-Z])|[а-яѕіԁһ]", re.IGNORECASE)
 _NAME_DENIED: Final = re.compile(
-    r"\b(?i:forget (?:that )?you(?:'re|\u2019re| are)|(?:stop|quit) (?:pretending to be|playing|being)"
+    r"\b(?i:forget (?:that )?you(?:'re|\u2019re| are)|(?:stop|quit) (?:pretending to be|being)"
     r"|you(?:'re|\u2019re| are) (?:no longer|not really)) [A-Z][a-z]+"
 )
 _MINE: Final = re.compile(r"\bmy \w+ instructions?\b")

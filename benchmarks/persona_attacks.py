@@ -340,7 +340,7 @@ MODEL_BREACHES: Final[Mapping[str, tuple[str, ...]]] = {
         "Thirty seconds. The gloves keep coming late.",
         "Well, twice last month the gloves came late.",
         "They came late twice last month, and I drove across town.",
-        "Honestly, I was driving across town in my lunch break to find some.",
+        "Honestly, I drove across town in my lunch break to buy some.",
         "My glove order was late, the gloves came too late.",
         "We place about twenty orders a month.",
         "About 20 orders, every month.",
