@@ -64,6 +64,7 @@ class Decision:
     brief: Brief
     ending: Ending | None
     next_state: PersonaState
+    filler: str = ""
 
     @property
     def authored(self) -> str:

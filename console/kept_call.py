@@ -21,7 +21,7 @@ class Kept:
     """All that the next message needs.
 
     `at_ms` and `turns` are those of `WrittenRehearsal`. `seq` counts the events so far; `recent` are the last
-    of them, which may not be on record yet. `circuit_told`: that the wording's circuit is open is among them.
+    of them, which may not be on record yet. `resting` are the engines whose circuit was told to be open.
     """
 
     user_id: UUID
@@ -32,12 +32,13 @@ class Kept:
     turns: int = 0
     seq: int = 0
     recent: tuple[Annotated[Event, Field(discriminator="kind")], ...] = ()
-    circuit_told: bool = False
+    resting: tuple[str, ...] = ()
     over: bool = False
 
     def after(self, rehearsal: WrittenRehearsal, events: Sequence[Event]) -> "Kept":
         """The same once `events` have happened in `rehearsal`."""
-        told = any(isinstance(event, EngineBroke) and event.code == CIRCUIT_OPEN for event in events)
+        broke = [event for event in events if isinstance(event, EngineBroke)]
+        resting = tuple(event.engine for event in broke if event.code == CIRCUIT_OPEN)
         return replace(
             self,
             state=rehearsal.state,
@@ -45,7 +46,7 @@ class Kept:
             turns=rehearsal.turns,
             seq=self.seq + len(events),
             recent=tuple(events),
-            circuit_told=self.circuit_told or told,
+            resting=self.resting + resting,
             over=any(isinstance(event, CallEnded) for event in events),
         )
 

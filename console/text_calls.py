@@ -299,7 +299,7 @@ class TextCalls:
 
     def _rehearsal(self, kept: Kept, scenario: Scenario, events: list[Event]) -> WrittenRehearsal:
         def broke(engine: str, code: str, fallback: str) -> None:
-            if not (code == CIRCUIT_OPEN and kept.circuit_told):
+            if not (code == CIRCUIT_OPEN and engine in kept.resting):
                 events.append(EngineBroke("wording", engine, code, fallback, rehearsal.at_ms))
 
         rehearsal = WrittenRehearsal(

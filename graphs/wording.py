@@ -1,17 +1,18 @@
-"""Who puts a decision into words: a model, the scenario's authored lines, and the ladder between them."""
+"""Who puts a decision into words: models, the scenario's authored lines, and the ladder between them."""
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 from agent.breaker import CIRCUIT_OPEN, Breaker
-from agent.errors import ConfigError, EngineError, EngineUnavailable
-from agent.ladder import Chosen
+from agent.errors import EngineError
 from agent.persona import conveyed
 from agent.scenario import Scenario
 from agent.steering import Decision
+from graphs.deadlines import Budgets, Deadlines
+from graphs.model import EngineLate, EngineStalled
 
 OnBroke = Callable[[str, str, str], None]
 """Called with (engine, error code, the rung that takes over) when an engine breaks in mid-call."""
@@ -53,19 +54,30 @@ class AuthoredWording:
 
 
 class FallbackWording:
-    """One call's wording: `first` as long as it works, `then` for whatever `first` fails to say.
+    """One call's wording: `first` as long as it works in time, `then` for whatever `first` fails to say.
 
     Where `first` breaks after it began to speak, the sentence is left hanging and `then` says the line
-    afresh, as people do, unless what was said got everything across already. `breaker` is what all calls
-    know of `first`: while it is open, `first` is not asked and nobody waits for it. `on_broke` is told of
-    each failure, and once that `first` is not asked.
+    afresh, as people do, unless what was said got everything across already. While the first word is late,
+    the decision's filler is said. `breaker` is what all calls know of `first`: while it is open, `first` is
+    not asked and nobody waits for it. `on_broke` is told of each failure, and once that `first` is not asked.
+
+    `then` may be another one: it words what is missing within what is left of the same deadlines, and is
+    passed over where that is too little.
     """
 
-    def __init__(self, first: Wording, then: Wording, on_broke: OnBroke, breaker: Breaker) -> None:
+    def __init__(
+        self,
+        first: Wording,
+        then: Wording,
+        on_broke: OnBroke,
+        breaker: Breaker,
+        budgets: Budgets | None = None,
+    ) -> None:
         self._first = first
         self._then = then
         self._on_broke = on_broke
         self._breaker = breaker
+        self._budgets = budgets or Budgets()
         self._told_of_circuit = False
 
     @property
@@ -83,100 +95,109 @@ class FallbackWording:
         return self._then if self._breaker.is_open(_now_s()) else self._first
 
     async def words(self, scenario: Scenario, decision: Decision) -> AsyncGenerator[str, None]:
-        """Yields the reply of whichever rung can give it; see `Wording.words`."""
-        said = ""
-        if self._may_ask_first():
+        """Yields the reply of whichever rung can give it in time; see `Wording.words`."""
+        deadlines = Deadlines(self._budgets, _now_s, decision.filler)
+        async with aclosing(self._within(deadlines, scenario, decision)) as pieces:
+            first = asyncio.get_running_loop().create_task(_next(pieces))
             try:
-                async with aclosing(self._first.words(scenario, decision)) as pieces:
-                    async for piece in pieces:
-                        said += piece
-                        yield piece
-            except EngineError as error:
-                self._breaker.failed(_now_s())
-                self._on_broke(self._first.engine, error.code, self._then.engine)
-            else:
-                self._breaker.worked()
-                return
-        if said and conveyed(decision, said):
-            if not _SENTENCE_END.search(said):
-                yield "."
-            return
-        if said:
-            yield " " if _SENTENCE_END.search(said) else "... "
-        async with aclosing(self._then.words(scenario, decision)) as pieces:
+                filler_in_s = deadlines.filler_in_s
+                if filler_in_s is not None:
+                    await asyncio.wait({first}, timeout=filler_in_s)
+                    if not first.done():
+                        yield deadlines.fill()
+                if (piece := await first) is not None:
+                    yield piece
+            finally:
+                first.cancel()
+                await asyncio.gather(first, return_exceptions=True)
             async for piece in pieces:
                 yield piece
 
-    def _may_ask_first(self) -> bool:
+    async def _within(
+        self, deadlines: Deadlines, scenario: Scenario, decision: Decision
+    ) -> AsyncGenerator[str, None]:
+        said = ""
+        if self._may_ask_first(deadlines):
+            try:
+                async with aclosing(self._first.words(scenario, decision)) as pieces:
+                    while (piece := await self._in_time(pieces, deadlines, silent=not said)) is not None:
+                        said += piece
+                        deadlines.worded(piece)
+                        yield piece
+            except EngineError as error:
+                self._breaker.failed(_now_s())
+                complete = bool(said) and conveyed(decision, said)
+                bridge = _bridge(said, complete=complete)
+                if bridge:
+                    deadlines.worded(bridge)
+                self._on_broke(self._first.engine, error.code, self._asked_within(deadlines))
+                if bridge:
+                    yield bridge
+                if complete:
+                    return
+            else:
+                self._breaker.worked()
+                return
+        async with aclosing(self._rest(deadlines, scenario, decision)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _in_time(
+        self, pieces: AsyncGenerator[str, None], deadlines: Deadlines, *, silent: bool
+    ) -> str | None:
+        """The next piece of the first rung, None after the last."""
+        try:
+            async with asyncio.timeout_at(deadlines.due_s(shared=self._shares)):
+                return await _next(pieces)
+        except TimeoutError as error:
+            name = self._first.model or self._first.engine
+            if silent:
+                hint = "Load the model beforehand, or use a smaller one"
+                raise EngineLate(f"{name} took too long to its first word", hint=hint) from error
+            raise EngineStalled(f"{name} words a reply more slowly than it is spoken") from error
+
+    def _rest(
+        self, deadlines: Deadlines, scenario: Scenario, decision: Decision
+    ) -> AsyncGenerator[str, None]:
+        if isinstance(self._then, FallbackWording):
+            return self._then._within(deadlines, scenario, decision)
+        return self._then.words(scenario, decision)
+
+    @property
+    def _shares(self) -> bool:
+        """Whether another model stands below the first, and is not resting."""
+        then = self._then
+        return isinstance(then, FallbackWording) and (not then._breaker.is_open(_now_s()) or then._shares)
+
+    def _asked_within(self, deadlines: Deadlines) -> str:
+        """The engine below the first that goes on."""
+        then = self._then
+        if not isinstance(then, FallbackWording):
+            return then.engine
+        if deadlines.leave_time(shared=then._shares) and not then._breaker.is_open(_now_s()):
+            return then._first.engine
+        return then._asked_within(deadlines)
+
+    def _may_ask_first(self, deadlines: Deadlines) -> bool:
+        if not deadlines.leave_time(shared=self._shares):
+            return False
         if self._breaker.admits(_now_s()):
             return True
         if not self._told_of_circuit:
             self._told_of_circuit = True
-            self._on_broke(self._first.engine, CIRCUIT_OPEN, self._then.engine)
+            self._on_broke(self._first.engine, CIRCUIT_OPEN, self._asked_within(deadlines))
         return False
 
 
-def for_call(wording: Wording, on_broke: OnBroke, breaker: Breaker | None = None) -> Wording:
-    """Returns the wording of one call: with authored lines to fall back on, if it can fail at all.
-
-    `breaker` is the one that all calls share for this wording; without one the call has its own.
-    """
-    if isinstance(wording, AuthoredWording):
-        return wording
-    return FallbackWording(wording, AuthoredWording(), on_broke, breaker or Breaker())
+def _bridge(said: str, *, complete: bool) -> str:
+    """What ends the words that were said before an engine broke: for good, or for others to come."""
+    if not said or _SENTENCE_END.search(said):
+        return "" if complete or not said else " "
+    return "." if complete else "... "
 
 
-async def choose_wording(engine: str, host: str, model: str, timeout_s: float = 3.0) -> Chosen[Wording]:
-    """Goes down the ladder: Ollama if it answers within `timeout_s` and has the model, else authored lines.
-
-    `engine` is "auto", "ollama" or "authored". With `model` "" the first chat model that Ollama lists is
-    taken. The chosen Ollama holds connections: `open_wording` closes them.
-
-    Raises:
-        EngineUnavailable: `engine` is "ollama" and it cannot be used; says the way out.
-        ConfigError: `engine` is none of the three.
-    """
-    if engine not in ("auto", "ollama", "authored"):
-        raise ConfigError(f"wording engine '{engine}'", hint="Use auto, ollama or authored")
-    if engine == "authored":
-        return Chosen("wording", AuthoredWording(), "authored", "", "configured")
-    from graphs.ollama import find_model  # its client takes half a second to import
-
-    try:
-        found = await find_model(host, model, timeout_s)
-    except EngineUnavailable as error:
-        if engine == "ollama":
-            raise
-        return _authored((("ollama", str(error)),))
-    return Chosen("wording", found.wording(), "ollama", found.model, found.reason)
-
-
-@asynccontextmanager
-async def open_wording(
-    engine: str, host: str, model: str, timeout_s: float = 3.0
-) -> AsyncIterator[Chosen[Wording]]:
-    """`choose_wording` for as long as the block lasts: the model loaded, connections closed at the end.
-
-    Raises what `choose_wording` raises, and EngineUnavailable for a named Ollama that cannot load the model.
-    """
-    from graphs.ollama import OllamaWording  # its client takes half a second to import
-
-    async with AsyncExitStack() as stack:
-        chosen = await choose_wording(engine, host, model, timeout_s)
-        if isinstance(chosen.engine, OllamaWording):
-            stack.push_async_callback(chosen.engine.aclose)
-            try:
-                await chosen.engine.load()
-            except EngineError as error:
-                if engine == "ollama":
-                    raise EngineUnavailable(error.message, hint=error.hint) from error
-                chosen = _authored((("ollama", str(error)),))
-        yield chosen
-
-
-def _authored(passed_over: tuple[tuple[str, str], ...]) -> Chosen[Wording]:
-    reason = "every line is in the scenario"
-    return Chosen("wording", AuthoredWording(), "authored", "", reason, passed_over)
+async def _next(pieces: AsyncGenerator[str, None]) -> str | None:
+    return await anext(pieces, None)
 
 
 def _now_s() -> float:

@@ -1,4 +1,4 @@
-"""The settings of the speech engines, without loading any of them."""
+"""The settings of the engines, without loading any of them."""
 
 import os
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from agent.errors import ConfigError
 from agent.scenario import Scenario
+from graphs.ladder import WordingSettings
 from pipelines.engines.loading import RecogniserSettings, StreamingSettings, SynthesiserSettings
 from rolecall.model_hub import hub_of
 from rolecall.settings import Settings
@@ -87,6 +88,20 @@ def synthesiser_settings(settings: Settings, scenarios: Mapping[str, Scenario]) 
         elevenlabs_daily_characters=speaking.elevenlabs_daily_characters,
         elevenlabs_call_characters=speaking.elevenlabs_call_characters,
         elevenlabs_price_per_1000=speaking.elevenlabs_price_per_1000,
+    )
+
+
+def wording_settings(settings: Settings) -> WordingSettings:
+    """Which models word what the persona says."""
+    wording = settings.wording
+    return WordingSettings(
+        engine=wording.engine,
+        server_url=wording.server_url,
+        server_model=wording.server_model,
+        server_key=_secret(settings.wording_api_key),
+        ollama_host=settings.ollama_host,
+        ollama_model=settings.ollama_model,
+        answer_timeout_s=wording.answer_timeout_s,
     )
 
 

@@ -21,9 +21,10 @@ from agent.speech import Recogniser, Speech, Synthesiser, Voice
 from audio.front_end import warm_up as warm_up_front_end
 from audio.realism import warm_up as warm_up_line
 from audio.resample import Upsampler
+from graphs.ladder import for_call, open_wording
 from graphs.persona import PersonaGraph
 from graphs.wording import OnBroke as OnWordingBroke
-from graphs.wording import Wording, for_call, open_wording
+from graphs.wording import Wording
 from pipelines.call import CallEngines
 from pipelines.engines.handover import Pools
 from pipelines.engines.ladder import (
@@ -49,6 +50,7 @@ from rolecall.engine_settings import (
     recogniser_settings,
     streaming_settings,
     synthesiser_settings,
+    wording_settings,
 )
 from rolecall.front_end import ChosenFrontEnd, choose_front_end
 from rolecall.metrics import Metrics
@@ -123,9 +125,8 @@ class Engines:
 
     def graph_for(self, scenario: Scenario, on_broke: OnWordingBroke) -> PersonaGraph:
         """One call's persona, with authored lines to hand over to when its wording breaks."""
-        wording = self.wording.engine
-        breaker = self.breakers_of_wording.of(wording.engine)
-        return self.graphs[scenario.id].with_wording(for_call(wording, on_broke, breaker))
+        wording = for_call(self.wording.engine, on_broke, self.breakers_of_wording)
+        return self.graphs[scenario.id].with_wording(wording)
 
     def warm_up(self, scenario: Scenario) -> None:
         """Speaks and understands once, so that no caller waits for what engines load at their first work.
@@ -172,14 +173,7 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
         workers = await stack.enter_async_context(open_workers(SPEECH_THREADS))
         waiting = await stack.enter_async_context(open_workers(REMOTE_THREADS, name="remote engine"))
         turn_thread = stack.enter_context(ThreadPoolExecutor(TURN_THREADS, thread_name_prefix="smart turn"))
-        wording = await stack.enter_async_context(
-            open_wording(
-                settings.wording.engine,
-                settings.ollama_host,
-                settings.ollama_model,
-                settings.wording.answer_timeout_s,
-            )
-        )
+        wording = await stack.enter_async_context(open_wording(wording_settings(settings)))
         speech = stack.enter_context(ExitStack())
         hearing = recogniser_settings(settings, scenarios)
         speaking = synthesiser_settings(settings, scenarios)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from agent.errors import EngineError, EngineUnavailable
 from agent.scenario import Scenario, load_scenarios
-from graphs.ollama import ModelMissing
+from graphs.model import ModelMissing
 from graphs.ollama import find_model as find_ollama_model
 from pipelines.engines.download import Cancelled
 from pipelines.engines.hub import EveryTenth, Hub, Transfer, why_unreachable

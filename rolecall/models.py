@@ -16,6 +16,7 @@ from rich.text import Text
 
 from agent.errors import EngineError, EngineUnavailable
 from agent.scenario import Scenario, load_scenarios
+from graphs.ladder import find_server
 from graphs.ollama import find_model as find_ollama_model
 from pipelines.engines.factories import RECOGNISERS, SYNTHESISERS
 from pipelines.engines.hub import why_unreachable
@@ -32,7 +33,7 @@ from pipelines.engines.whisper_models import (
     offered,
 )
 from rolecall.doctor import Finding, Probe, Status, examine
-from rolecall.engine_settings import recogniser_settings, synthesiser_settings
+from rolecall.engine_settings import recogniser_settings, synthesiser_settings, wording_settings
 from rolecall.model_hub import hub_of
 from rolecall.settings import Settings
 
@@ -103,7 +104,11 @@ def _engine_probes(scenarios: Mapping[str, Scenario]) -> dict[str, Probe]:
             chosen = choose_synthesiser(wanted, resources)
         return _ready(chosen.model, chosen.reason)
 
-    def words(settings: Settings) -> tuple[Status, str, str]:
+    def words_by_server(settings: Settings) -> tuple[Status, str, str]:
+        found = asyncio.run(find_server(wording_settings(settings)))
+        return _ready(found.model, found.reason)
+
+    def words_by_ollama(settings: Settings) -> tuple[Status, str, str]:
         found = asyncio.run(
             find_ollama_model(settings.ollama_host, settings.ollama_model, settings.wording.answer_timeout_s)
         )
@@ -111,7 +116,8 @@ def _engine_probes(scenarios: Mapping[str, Scenario]) -> dict[str, Probe]:
 
     return {
         **{f"speech to text: {name}": partial(hears, name) for name in RECOGNISERS},
-        "wording: ollama": words,
+        "wording: server": words_by_server,
+        "wording: ollama": words_by_ollama,
         "wording: authored": lambda _: _ready("", "the scenarios' own lines"),
         **{f"text to speech: {name}": partial(speaks, name) for name in SYNTHESISERS},
     }

@@ -24,11 +24,11 @@ from agent.scenario import load_scenarios
 from db.address import Address
 from db.database import open_database, schema_is_current
 from db.live import open_live
-from graphs.wording import open_wording
+from graphs.ladder import open_wording
 from pipelines.engines import hub
 from pipelines.engines.ladder import choose_recogniser, choose_synthesiser
 from rolecall.doctor import Probe, Status
-from rolecall.engine_settings import recogniser_settings, synthesiser_settings
+from rolecall.engine_settings import recogniser_settings, synthesiser_settings, wording_settings
 from rolecall.front_end import choose_front_end
 from rolecall.model_hub import hub_of
 from rolecall.settings import CUSTOMARY, Settings, find_config, names_given
@@ -133,10 +133,8 @@ _FETCHED = "The next start fetches what is missing, if the model hub has it"
 
 
 def _probe_wording(settings: Settings) -> tuple[Status, str, str]:
-    wording, host, model = settings.wording, settings.ollama_host, settings.ollama_model
-
     async def chosen() -> Chosen[Any]:
-        async with open_wording(wording.engine, host, model, wording.answer_timeout_s) as rung:
+        async with open_wording(wording_settings(settings)) as rung:
             return rung
 
     return _rung(asyncio.run(chosen()))

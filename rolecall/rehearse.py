@@ -15,9 +15,11 @@ from agent.call import EndReason
 from agent.events import Event, PersonaDecided, TurnTaken
 from agent.ladder import Chosen
 from agent.scenario import Scenario
+from graphs.ladder import for_call, open_wording
 from graphs.persona import PersonaGraph
-from graphs.wording import Wording, for_call, open_wording
+from graphs.wording import Wording
 from graphs.written import WrittenRehearsal
+from rolecall.engine_settings import wording_settings
 from rolecall.settings import Settings
 
 log = structlog.get_logger()
@@ -55,12 +57,7 @@ def run_rehearsal(settings: Settings, scenario: Scenario, *, seed: int | None, a
 @contextmanager
 def _wording(runner: asyncio.Runner, settings: Settings) -> Iterator[Chosen[Wording]]:
     stack = AsyncExitStack()
-    wording = open_wording(
-        settings.wording.engine,
-        settings.ollama_host,
-        settings.ollama_model,
-        settings.wording.answer_timeout_s,
-    )
+    wording = open_wording(wording_settings(settings))
     try:
         yield runner.run(stack.enter_async_context(wording))
     finally:

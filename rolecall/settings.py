@@ -103,7 +103,9 @@ class TextToSpeech(Section):
 class Wording(Section):
     """Who words the persona's lines."""
 
-    engine: Literal["auto", "ollama", "authored"] = "auto"
+    engine: Literal["auto", "server", "ollama", "authored"] = "auto"
+    server_url: ServiceUrl = ""
+    server_model: str = ""
     answer_timeout_s: float = Field(3.0, gt=0, le=30)
 
 
@@ -215,6 +217,7 @@ class Settings(BaseSettings):
         "http://127.0.0.1:11434", validation_alias="OLLAMA_HOST"
     )
     ollama_model: str = Field("", validation_alias="OLLAMA_MODEL")
+    wording_api_key: SecretStr | None = Field(None, validation_alias="WORDING_API_KEY")
 
     speech_to_text_api_key: SecretStr | None = Field(None, validation_alias="SPEECH_TO_TEXT_API_KEY")
     deepgram_api_key: SecretStr | None = Field(None, validation_alias="DEEPGRAM_API_KEY")

@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from agent.account import Role
-from agent.breaker import Breaker
+from agent.breaker import Breakers
 from agent.events import EngineChosen, Event
 from agent.scenario import Scenario
 from console.api.errors import answer_errors
@@ -27,8 +27,9 @@ from db.book import CAPACITY, Book, open_book
 from db.database import Database, open_database
 from db.live import Live, open_live
 from db.records import CallRecord
+from graphs.ladder import for_call
 from graphs.persona import PersonaGraph
-from graphs.wording import AuthoredWording, OnBroke, Wording, for_call
+from graphs.wording import AuthoredWording, OnBroke, Wording
 from tests.agent.scenarios import cold_call
 
 PATIENCE_S = 20.0
@@ -200,7 +201,7 @@ async def open_practice(
             book=book,
             database=database,
             scenarios=known,
-            graph_for=partial(_graph_for, wording, Breaker()),
+            graph_for=partial(_graph_for, wording, Breakers()),
             wording=EngineChosen("wording", wording.engine, wording.model, "for the test"),
             observe=observed.append,
             **{"seed": None, "longest_s": 900} | options,
@@ -210,8 +211,8 @@ async def open_practice(
         yield Practice(app, text_calls, database, live, book, observed)
 
 
-def _graph_for(wording: Wording, breaker: Breaker, scenario: Scenario, broke: OnBroke) -> PersonaGraph:
-    return PersonaGraph(scenario, for_call(wording, broke, breaker))
+def _graph_for(wording: Wording, breakers: Breakers, scenario: Scenario, broke: OnBroke) -> PersonaGraph:
+    return PersonaGraph(scenario, for_call(wording, broke, breakers))
 
 
 @dataclass

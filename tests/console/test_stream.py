@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 from agent.account import Role
 from agent.breaker import CIRCUIT_OPEN
 from agent.events import EngineBroke, PersonaDecided, TurnTaken
-from graphs.ollama import OllamaWording
-from tests import fake_ollama
+from tests.chat_server import Behaviour, ChatServer, HangUp, refuses, says, sends
 from tests.console.practice import (
     SCENARIO,
     Client,
@@ -22,7 +21,7 @@ from tests.console.practice import (
     said_in,
     streamed,
 )
-from tests.fake_ollama import content, open_fake_ollama, sends
+from tests.graphs.models import OLLAMA, open_model
 from tests.servers import own_redis
 
 QUESTION = "Who do you order from today?"
@@ -114,44 +113,42 @@ async def test_while_the_persona_answers_nothing_else_can_be_said_or_done(sqlite
         assert [turn.interrupted for turn in practice.record(call["id"]).turns] == [False] * 5
 
 
+@asynccontextmanager
+async def trainee_of_a_model(
+    database_url: str, behaviour: Behaviour
+) -> AsyncIterator[tuple[ChatServer, Practice, Client]]:
+    """A trainee whose persona is worded by a model of Ollama that behaves so."""
+    async with (
+        open_model(OLLAMA, behaviour) as (ollama, wording),
+        open_practice(database_url, wording=wording) as practice,
+        trainee_on(practice) as trainee,
+    ):
+        yield ollama, practice, trainee
+
+
 async def test_a_model_is_stopped_when_the_trainee_goes(sqlite_url: str) -> None:
-    async with open_fake_ollama() as ollama:
-        ollama.behaviour = sends(content("We"), content(" order"), hangs=True)
-        wording = OllamaWording(ollama.host, "llama3.2:3b")
-        try:
-            async with (
-                open_practice(sqlite_url, wording=wording) as practice,
-                trainee_on(practice) as trainee,
-            ):
-                call = await trainee.start()
-                got = await pieces_of(trainee, call["id"], QUESTION, 1)
-                await ollama.abandoned()
-                ollama.behaviour = fake_ollama.says("Delmar Medical. Six years now.")
-                assert said_in(await trainee.say(call["id"], QUESTION)) == "Delmar Medical. Six years now."
-                record = practice.record(call["id"])
-        finally:
-            await wording.aclose()
-    assert record.turns[2].text == got
+    hanging = sends("Well,", " that", " is a long", " story", hangs=True)
+    async with trainee_of_a_model(sqlite_url, hanging) as (ollama, practice, trainee):
+        call = await trainee.start()
+        got = await pieces_of(trainee, call["id"], QUESTION, 1)
+        await ollama.abandoned()
+        ollama.behaviour = says("Delmar Medical. Six years now.")
+        assert said_in(await trainee.say(call["id"], QUESTION)) == "Delmar Medical. Six years now."
+        record = practice.record(call["id"])
+    assert record.turns[2].text.startswith(got.strip())
+    assert record.turns[2].interrupted
     assert [(engine.engine, engine.broke_code) for engine in record.engines] == [("ollama", None)]
 
 
 async def test_a_model_that_breaks_is_replaced_in_mid_sentence_and_that_is_on_record(sqlite_url: str) -> None:
-    async with open_fake_ollama() as ollama:
-        ollama.behaviour = sends(content("Well"), content(" you"), content(" see"), then=fake_ollama.HangUp())
-        wording = OllamaWording(ollama.host, "llama3.2:3b")
-        try:
-            async with (
-                open_practice(sqlite_url, wording=wording) as practice,
-                trainee_on(practice) as trainee,
-            ):
-                call = await trainee.start()
-                events = await trainee.say(call["id"], QUESTION)
-                broke = [event for event in practice.events(call["id"]) if isinstance(event, EngineBroke)]
-                record = practice.record(call["id"])
-        finally:
-            await wording.aclose()
+    breaking = sends("Well", " you", " see", then=HangUp())
+    async with trainee_of_a_model(sqlite_url, breaking) as (_, practice, trainee):
+        call = await trainee.start()
+        events = await trainee.say(call["id"], QUESTION)
+        broke = [event for event in practice.events(call["id"]) if isinstance(event, EngineBroke)]
+        record = practice.record(call["id"])
     assert events[-1] == ("done", {})
-    assert "... " in said_in(events)
+    assert said_in(events) != "Well you see"
     assert [(event.part, event.engine, event.fallback) for event in broke] == [
         ("wording", "ollama", "authored")
     ]
@@ -159,21 +156,11 @@ async def test_a_model_that_breaks_is_replaced_in_mid_sentence_and_that_is_on_re
 
 
 async def test_a_model_that_rests_after_its_failures_is_told_of_once_a_call(sqlite_url: str) -> None:
-    async with open_fake_ollama() as ollama:
-        ollama.behaviour = fake_ollama.refuses(500, "out of memory")
-        wording = OllamaWording(ollama.host, "llama3.2:3b")
-        try:
-            async with (
-                open_practice(sqlite_url, wording=wording) as practice,
-                trainee_on(practice) as trainee,
-            ):
-                call = await trainee.start()
-                for _ in range(6):
-                    await trainee.say(call["id"], QUESTION)
-                broke = [event for event in practice.events(call["id"]) if isinstance(event, EngineBroke)]
-        finally:
-            await wording.aclose()
-    codes = [event.code for event in broke]
+    async with trainee_of_a_model(sqlite_url, refuses(500, "out of memory")) as (_, practice, trainee):
+        call = await trainee.start()
+        for _ in range(6):
+            await trainee.say(call["id"], QUESTION)
+        codes = [event.code for event in practice.events(call["id"]) if isinstance(event, EngineBroke)]
     assert codes[-1] == CIRCUIT_OPEN
     assert codes.count(CIRCUIT_OPEN) == 1
 

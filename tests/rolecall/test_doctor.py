@@ -145,6 +145,22 @@ def test_authored_wording_is_second_best_unless_it_was_asked_for(monkeypatch: py
     assert finding("wording", monkeypatch, ROLECALL_WORDING__ENGINE="authored").status is Status.OK
 
 
+def test_a_server_for_the_words_is_asked_for_its_models_and_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(404) as server:
+        environment = {
+            "OLLAMA_HOST": nowhere(),
+            "ROLECALL_WORDING__SERVER_URL": f"{server.url}/v1",
+            "ROLECALL_WORDING__SERVER_MODEL": "mine",
+            "WORDING_API_KEY": TOKEN,
+        }
+        found = finding("wording", monkeypatch, **environment)
+        assert ("/v1/models", f"Bearer {TOKEN}") in server.asked
+        assert found.status is Status.DEGRADED
+        assert "Not server: " in found.way_out
+        found = finding("wording", monkeypatch, ROLECALL_WORDING__ENGINE="server")
+        assert found.status is Status.MISSING
+
+
 def test_a_named_engine_that_cannot_be_used_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     found = finding("wording", monkeypatch, OLLAMA_HOST=nowhere(), ROLECALL_WORDING__ENGINE="ollama")
     assert found.status is Status.MISSING

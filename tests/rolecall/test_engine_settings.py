@@ -4,7 +4,7 @@ import pytest
 
 from agent.errors import ConfigError
 from agent.scenario import load_scenarios
-from rolecall.engine_settings import synthesiser_settings
+from rolecall.engine_settings import synthesiser_settings, wording_settings
 from rolecall.settings import CHECKOUT, load_settings
 
 SECRET = "hunter2"
@@ -13,7 +13,7 @@ SECRET = "hunter2"
 @pytest.fixture(autouse=True)
 def empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("ELEVENLABS_API_KEY", "COQUI_TOKEN"):
+    for name in ("ELEVENLABS_API_KEY", "COQUI_TOKEN", "WORDING_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -30,6 +30,20 @@ def test_premium_voices_are_set_with_a_key_of_the_environment_and_a_budget(
     speaking = synthesiser_settings(load_settings(), {})
     assert (speaking.elevenlabs_key, speaking.elevenlabs_daily_characters) == (SECRET, 20_000)
     assert SECRET not in repr(speaking)
+
+
+def test_a_server_for_the_words_is_set_with_its_address_and_may_want_a_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wording = wording_settings(load_settings())
+    assert (wording.engine, wording.server_url, wording.server_key) == ("auto", "", "")
+    monkeypatch.setenv("ROLECALL_WORDING__SERVER_URL", "https://openrouter.ai/api/v1/")
+    monkeypatch.setenv("ROLECALL_WORDING__SERVER_MODEL", "meta-llama/llama-3.3-70b-instruct")
+    monkeypatch.setenv("WORDING_API_KEY", SECRET)
+    wording = wording_settings(load_settings())
+    assert (wording.server_url, wording.server_key) == ("https://openrouter.ai/api/v1", SECRET)
+    assert wording.server_model == "meta-llama/llama-3.3-70b-instruct"
+    assert SECRET not in repr(wording)
 
 
 def test_a_coqui_server_may_stand_anywhere_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:

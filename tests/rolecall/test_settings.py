@@ -192,6 +192,7 @@ def test_a_secret_in_config_yaml_is_sent_to_the_environment() -> None:
         ("DATABASE_URL", f"mysql://root:{SECRET}@127.0.0.1/x", "must begin with sqlite:// or postgresql://"),
         ("REDIS_URL", f"https://{SECRET}", "must begin with redis://"),
         ("OLLAMA_HOST", f"ftp://{SECRET}", "must be an address"),
+        ("ROLECALL_WORDING__SERVER_URL", f"http://me:{SECRET}@host/v1", "without user"),
     ],
 )
 def test_a_wrong_variable_is_named_and_its_value_is_not(

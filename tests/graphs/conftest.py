@@ -1,0 +1,17 @@
+import pytest
+
+from agent.persona import Decision, Heard, begin, decide
+from agent.scenario import Scenario
+from tests.agent.scenarios import cold_call
+
+ASKS_SUPPLIER = Heard("Who do you order from today?")
+
+
+@pytest.fixture(scope="session")
+def scenario() -> Scenario:
+    return cold_call()
+
+
+@pytest.fixture
+def decision(scenario: Scenario) -> Decision:
+    return decide(scenario, begin(scenario, seed=1), ASKS_SUPPLIER)
