@@ -11,7 +11,14 @@ RolecallError
 ├── EngineError
 │   ├── EngineUnavailable  an engine cannot be loaded or reached
 │   └── EngineFailed       an engine broke while working
-└── StoreError             database, live state or recordings
+├── StoreError             database, live state or recordings
+├── AccountError           an account cannot be made or used
+│   ├── NotSignedIn        no token, or one that opens nothing
+│   └── NotAllowed         the account's role does not do this
+├── NotFound               what is asked for does not exist, or not for who asks
+├── ChannelUnavailable     a call cannot be started by this way
+├── CallBusy               the persona is still answering
+└── CallOver               nothing more can be said in this call
 """
 
 from typing import ClassVar
@@ -101,3 +108,45 @@ class StoreError(RolecallError):
     """Database, live state or recordings cannot be read or written."""
 
     code = "store"
+
+
+class AccountError(RolecallError):
+    """An account cannot be made, found or used."""
+
+    code = "account"
+
+
+class NotSignedIn(AccountError):
+    """A request without a token, or with one that is unknown, expired, revoked or of a disabled account."""
+
+    code = "not_signed_in"
+
+
+class NotAllowed(AccountError):
+    """The account is known, and its role does not do this."""
+
+    code = "not_allowed"
+
+
+class NotFound(RolecallError):
+    """What is asked for does not exist, or is nothing that whoever asks may know of."""
+
+    code = "not_found"
+
+
+class ChannelUnavailable(RolecallError):
+    """A call cannot be started by this way."""
+
+    code = "channel_unavailable"
+
+
+class CallBusy(RolecallError):
+    """The persona is still answering the message before."""
+
+    code = "call_busy"
+
+
+class CallOver(RolecallError):
+    """The call has ended, and nothing more can be said in it."""
+
+    code = "call_ended"

@@ -15,7 +15,10 @@ Part = Literal["speech_to_text", "wording", "text_to_speech", "echo_cancellation
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """A caller and a persona are connected. `started_at` is UTC, ISO 8601."""
+    """A caller and a persona are connected. `started_at` is UTC, ISO 8601.
+
+    `user_id` is the trainee's account, "" where nobody knows who is calling.
+    """
 
     scenario_id: str
     scenario_version: str
@@ -23,6 +26,7 @@ class CallStarted:
     carrier_call_id: str
     seed: int
     started_at: str
+    user_id: str = ""
     at_ms: int = 0
     kind: Literal["call_started"] = "call_started"
 

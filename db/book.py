@@ -93,8 +93,15 @@ class Book:
                 self.refused += 1
                 log.error("event_of_unknown_call", call_id=str(call_id), kind=event.kind)
                 return
-            entry = _Entry(f"{event.kind} {seq}", call_id, lambda calls: calls.apply(call_id, seq, event))
-            self._put(entry, explains=isinstance(event, _EXPLANATIONS))
+            self._put_event(call_id, seq, event)
+
+    def note_at(self, call_id: UUID, seq: int, event: Event) -> None:
+        """Notes an event as the `seq`-th of its call: for calls that several processes serve in turn.
+
+        Noting it again, also by another process, changes nothing.
+        """
+        with self._changed:
+            self._put_event(call_id, seq, event)
 
     def note_recording(self, call_id: UUID, recording: RecordingInfo) -> None:
         """Notes where a call's recording is."""
@@ -144,6 +151,10 @@ class Book:
             if len(self._ended) > _ENDED_CALLS:
                 self._ended.popitem(last=False)
         return seq
+
+    def _put_event(self, call_id: UUID, seq: int, event: Event) -> None:
+        entry = _Entry(f"{event.kind} {seq}", call_id, lambda calls: calls.apply(call_id, seq, event))
+        self._put(entry, explains=isinstance(event, _EXPLANATIONS))
 
     def _put(self, entry: _Entry, *, explains: bool = False) -> None:
         room = self._capacity // 2 if explains else self._capacity

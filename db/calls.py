@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import CursorResult, Select, exists, select, update
+from sqlalchemy import CursorResult, ScalarSelect, Select, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 
@@ -25,7 +25,7 @@ from agent.events import (
 )
 from db import models
 from db.errors import RecordRefused
-from db.models import Call, CallEngine, CallEvent, CallStatus, Recording, Scenario
+from db.models import Call, CallEngine, CallEvent, CallStatus, Recording, Scenario, User
 from db.recordings import RecordingInfo
 from db.records import CallRecord, CallSummary, record_of, summary_of
 
@@ -123,6 +123,7 @@ class Calls:
         status: CallStatus | None = None,
         outcome: str | None = None,
         end_reason: EndReason | None = None,
+        user_id: UUID | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> tuple[CallSummary, ...]:
@@ -136,6 +137,7 @@ class Calls:
             (Call.status, eq, status),
             (Call.outcome, eq, outcome),
             (Call.end_reason, eq, end_reason),
+            (Call.user_id, eq, user_id),
             (Call.started_at, ge, since),
             (Call.started_at, lt, until),
         )
@@ -144,6 +146,22 @@ class Calls:
             if value is not None:
                 query = query.where(compare(column, value))
         return tuple(summary_of(call) for call in self._session.scalars(query))
+
+    def unfinished(self, carrier: str, until: datetime) -> tuple[CallSummary, ...]:
+        """The calls of a carrier that began before `until` and have no end on record, oldest first."""
+        query = select(Call).where(
+            Call.status == CallStatus.IN_PROGRESS, Call.carrier == carrier, Call.started_at < until
+        )
+        return tuple(summary_of(call) for call in self._session.scalars(query.order_by(Call.id)))
+
+    def reached(self, call_id: UUID) -> tuple[int, int]:
+        """How far the record of a call goes: the `seq` of its last event, and its latest time in ms.
+
+        (-1, 0) if there are no events.
+        """
+        furthest = select(func.max(CallEvent.seq), func.max(CallEvent.at_ms))
+        seq, at_ms = self._session.execute(furthest.where(CallEvent.call_id == call_id)).one()
+        return (-1, 0) if seq is None else (seq, at_ms)
 
     def _open(self, call_id: UUID, event: CallStarted) -> None:
         self.save_scenario(event.scenario_id, event.scenario_version, event.scenario_id, document=None)
@@ -156,6 +174,7 @@ class Calls:
             seed=event.seed,
             started_at=_instant(event.started_at),
             status=CallStatus.IN_PROGRESS,
+            user_id=_account(event.user_id) if event.user_id else None,
         )
         self._session.execute(row.on_conflict_do_nothing(index_elements=["id"]))
 
@@ -229,6 +248,14 @@ def _readable(kind: str, payload: models.JsonObject) -> Event:
         places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
         # Without its cause, which quotes what was said.
         raise RecordRefused(f"a {kind} event is malformed at {places}") from None
+
+
+def _account(user_id: str) -> ScalarSelect[UUID]:
+    """The account, or nobody if there is none of that id any more."""
+    try:
+        return select(User.id).where(User.id == UUID(user_id)).scalar_subquery()
+    except ValueError as error:
+        raise RecordRefused("the account of a call is no UUID") from error
 
 
 def _instant(text: str) -> datetime:

@@ -20,6 +20,7 @@ from agent.errors import StoreError
 from db.address import Address
 from db.calls import Calls
 from db.errors import DatabaseAway, RecordRefused
+from db.users import Users
 
 CONNECT_TIMEOUT_S: Final = 5
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -53,6 +54,12 @@ class Database:
         """
         with _translated(self._address), self._sessions.begin() as session:
             yield Calls(session)
+
+    @contextmanager
+    def users(self) -> Iterator[Users]:
+        """One transaction on accounts; as `calls`."""
+        with _translated(self._address), self._sessions.begin() as session:
+            yield Users(session)
 
     def ping(self) -> None:
         """One real round trip. Raises DatabaseAway."""

@@ -1,4 +1,4 @@
-"""Live state in Redis, or in a Redis in this process: stream tokens, and what was seen before."""
+"""Live state in Redis, or in a Redis in this process: tokens, what was seen before, calls held by turns."""
 
 import asyncio
 import hashlib
@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Final, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from fakeredis import FakeAsyncRedis, FakeServer
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, WatchError
 
 from agent.errors import StoreError, TokenError
 
@@ -72,6 +73,66 @@ class Live:
         with self._translated():
             return bool(await self._redis.exists(_key("seen", key)))
 
+    async def remembers_since(self) -> datetime:
+        """When this memory began: what was kept earlier is lost."""
+        now = datetime.now(UTC).isoformat()
+        with self._translated():
+            await self._redis.set(_SINCE, now, nx=True)
+            since = cast(str | None, await self._redis.get(_SINCE))
+        return datetime.fromisoformat(since or now)
+
+    async def keep_call(self, call_id: str, state: str, ttl_s: float) -> None:
+        """Keeps the first state of a call, for `ttl_s` unless it is kept anew."""
+        with self._translated():
+            await self._redis.set(_key("call", call_id), state, px=_ms(ttl_s))
+
+    async def call_state(self, call_id: str) -> str | None:
+        """The state that was kept last; None if there is none, or no longer."""
+        with self._translated():
+            return cast(str | None, await self._redis.get(_key("call", call_id)))
+
+    async def claim_call(self, call_id: str, ttl_s: float) -> str | None:
+        """A claim to be the only one who changes the call's state; None while somebody else has it.
+
+        It ends with `settle_call` or `leave_call`, or by itself after `ttl_s`.
+        """
+        claim = secrets.token_urlsafe(16)
+        with self._translated():
+            taken = await self._redis.set(_key("claim", call_id), claim, nx=True, px=_ms(ttl_s))
+        return claim if taken else None
+
+    async def settle_call(self, call_id: str, claim: str, state: str, ttl_s: float) -> bool:
+        """Keeps the call's new state and ends the claim; False, and changes nothing, if it has ended."""
+        return await self._while_claimed(call_id, claim, state, ttl_s)
+
+    async def leave_call(self, call_id: str, claim: str) -> None:
+        """Ends the claim; the call's state stays what it is."""
+        await self._while_claimed(call_id, claim)
+
+    async def forget_call(self, call_id: str) -> None:
+        """Drops the state of a call that is over."""
+        with self._translated():
+            await self._redis.delete(_key("call", call_id))
+
+    async def _while_claimed(
+        self, call_id: str, claim: str, state: str | None = None, ttl_s: float = 0
+    ) -> bool:
+        key = _key("claim", call_id)
+        with self._translated():
+            async with self._redis.pipeline(transaction=True) as transaction:
+                await transaction.watch(key)
+                if await transaction.get(key) != claim:
+                    return False
+                transaction.multi()  # type: ignore[no-untyped-call]
+                if state is not None:
+                    transaction.set(_key("call", call_id), state, px=_ms(ttl_s))
+                transaction.delete(key)
+                try:
+                    await transaction.execute()
+                except WatchError:
+                    return False
+        return True
+
     async def ping(self) -> None:
         """One real round trip."""
         with self._translated():
@@ -96,7 +157,7 @@ async def open_live(redis_url: str | None) -> AsyncIterator[Live]:
     try:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await live.ping()
+                await live.remembers_since()
         except TimeoutError as error:
             raise StoreError(f"the {place} does not answer", hint=_WAY_OUT) from error
         yield live
@@ -130,6 +191,9 @@ def _server(url: str) -> tuple[Redis, str]:
 
 def _key(kind: str, name: str) -> bytes:
     return f"rolecall:{kind}:{name}".encode(errors="backslashreplace")
+
+
+_SINCE: Final = "rolecall:since"
 
 
 def _token_key(token: str) -> bytes:

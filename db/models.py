@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     UniqueConstraint,
 )
@@ -24,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
+from agent.account import Role
 from agent.call import EndReason, Speaker
 
 NAMES: Final = {
@@ -96,7 +98,37 @@ class Base(DeclarativeBase):
         Speaker: _values(Speaker),
         EndReason: _values(EndReason),
         CallStatus: _values(CallStatus),
+        Role: _values(Role),
     }
+
+
+class User(Base):
+    """An account. One that is disabled opens nothing."""
+
+    __tablename__ = "users"
+    __table_args__ = (_one_of("role", Role),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[Role]
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class ApiToken(Base):
+    """A secret that stands for an account; only its SHA-256 is kept. `last_used_at` is coarse."""
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (Index(None, "user_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    label: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class Scenario(Base):
@@ -134,6 +166,7 @@ class Call(Base):
         Index(None, "status", "id"),
         Index(None, "outcome", "id"),
         Index(None, "end_reason", "id"),
+        Index(None, "user_id", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -151,6 +184,7 @@ class Call(Base):
     duration_ms: Mapped[int | None]
     counters: Mapped[JsonObject] = mapped_column(default=dict)
     line: Mapped[JsonObject | None]
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
     turns: Mapped[list["Turn"]] = relationship(lazy="raise", order_by="Turn.turn_index")
     engines: Mapped[list["CallEngine"]] = relationship(lazy="raise", order_by="CallEngine.seq")

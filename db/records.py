@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from agent.call import EndReason, Stages, Turn
@@ -11,13 +11,18 @@ from db import models
 from db.models import CallStatus
 from db.recordings import RecordingInfo
 
+Channel = Literal["phone", "text"]
+
+TEXT_CARRIER = "text"
+"""The carrier of calls that are held in writing."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallSummary:
     """A call as a call log shows it. What is known only at the end is None, or "", until then.
 
     `duration_ms` is on the media clock; `counters` are those of `CallEnded`; `line` holds the `faults` of
-    `LineJudged` and its figures.
+    `LineJudged` and its figures. `user_id` is the trainee's account, if that is known.
     """
 
     id: UUID
@@ -35,6 +40,12 @@ class CallSummary:
     duration_ms: int | None
     counters: Mapping[str, int]
     line: Mapping[str, Any] | None
+    user_id: UUID | None
+
+    @property
+    def channel(self) -> Channel:
+        """How the call was held, as its carrier has it."""
+        return "text" if self.carrier == TEXT_CARRIER else "phone"
 
 
 @dataclass(frozen=True, slots=True)

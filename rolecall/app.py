@@ -11,20 +11,23 @@ from typing import Any
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
 from agent.errors import ConfigError, StoreError
 from agent.scenario import Scenario, load_scenarios
+from console.api.errors import answer_errors
+from console.api.router import api_router
 from console.health import health_router
+from console.text_calls import TextCalls
 from db.book import Book, open_book
-from db.database import Database, migrate, open_database, schema_is_current
+from db.database import Database, open_database
 from db.live import Live, open_live
 from db.recordings import open_recordings
 from rolecall.desk import Desk
 from rolecall.engines import Engines, open_engines
 from rolecall.metrics import Metrics
 from rolecall.settings import Settings, make_home
+from rolecall.stores import prepare_database
 from telephony.twilio import MAX_MESSAGE_BYTES, TwilioEdge, twilio_router
 
 log = structlog.get_logger(__name__)
@@ -42,6 +45,7 @@ class Services:
     engines: Engines
     metrics: Metrics
     desk: Desk
+    text_calls: TextCalls
 
     async def readiness(self) -> dict[str, Any]:
         """Real probes of each dependency; ready if calls can be taken and recorded somewhere."""
@@ -92,7 +96,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             hint=f"There are: {', '.join(scenarios)}",
         )
     make_home(settings)
-    await asyncio.to_thread(_prepare_database, settings)
+    await asyncio.to_thread(prepare_database, settings)
     async with AsyncExitStack() as stack:
         database = stack.enter_context(open_database(settings.database_url.get_secret_value()))
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
@@ -114,32 +118,29 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             recordings=recordings,
             metrics=metrics,
         )
-        yield Services(settings, scenarios, database, live, book, engines, metrics, desk)
-
-
-def _prepare_database(settings: Settings) -> None:
-    """An embedded database is brought to the newest schema; a server's schema is its administrator's."""
-    url = settings.database_url.get_secret_value()
-    if url.startswith("sqlite:"):
-        migrate(url)
-    elif not schema_is_current(url):
-        raise StoreError("the database has an old schema or none", hint="Run `rolecall migrate` first")
+        text_calls = TextCalls(
+            live=live,
+            book=book,
+            database=database,
+            scenarios=scenarios,
+            graph_for=engines.graph_for,
+            wording=engines.wording.event(),
+            observe=desk.count,
+            seed=settings.scenarios.seed,
+            longest_s=settings.turns.max_call_s,
+        )
+        yield Services(settings, scenarios, database, live, book, engines, metrics, desk, text_calls)
 
 
 def create_app(services: Services) -> FastAPI:
     """The HTTP side of `services`."""
     settings = services.settings
     app = FastAPI(title="rolecall", docs_url="/docs", redoc_url=None)
-    app.add_exception_handler(StoreError, _store_away)
+    answer_errors(app)
     app.include_router(health_router(services.readiness, services.metrics.registry))
     app.include_router(twilio_router(services.desk, twilio_edge(settings)))
+    app.include_router(api_router(services.database, services.text_calls, services.scenarios))
     return app
-
-
-async def _store_away(_request: Request, error: Exception) -> JSONResponse:
-    """The carrier turns to its fallback, or tries again."""
-    log.error("store_away", reason=str(error))
-    return JSONResponse({"code": StoreError.code}, status_code=503)
 
 
 def twilio_edge(settings: Settings) -> TwilioEdge:
@@ -210,5 +211,8 @@ async def _serve(settings: Settings) -> int:
         # to free those that are over, and takes milliseconds.
         gc.collect()
         gc.freeze()
-        await server.serve()
+        async with asyncio.TaskGroup() as tasks:
+            sweeping = tasks.create_task(services.text_calls.sweep_for_ever())
+            await server.serve()
+            sweeping.cancel()
         return 0 if server.started else 1

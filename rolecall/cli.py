@@ -14,6 +14,9 @@ import typer
 from typer.exceptions import TyperException
 
 from agent.errors import RolecallError, ScenarioError
+from rolecall.command import JsonOption
+from rolecall.command import begin as _begin
+from rolecall.users_cli import users
 
 if TYPE_CHECKING:
     from agent.scenario import Scenario
@@ -26,11 +29,11 @@ models = typer.Typer(no_args_is_help=True)
 app.add_typer(models, name="models", help="What understands, words and speaks here.")
 audio = typer.Typer(no_args_is_help=True)
 app.add_typer(audio, name="audio", help="What the front end makes of sound.")
+app.add_typer(users, name="users", help="Who may use the API.")
 
 INTERRUPTED = 130
 
 ScenarioOption = Annotated[str | None, typer.Option("--scenario", metavar="ID", help="Which scenario.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, help="The same seed makes the persona act the same way again.")
 ]
@@ -115,16 +118,6 @@ def rolecall(
 ) -> None:
     """A phone number that people call to practise hard conversations."""
     ctx.obj = config
-
-
-def _begin(ctx: typer.Context, *, log_to_terminal: bool = False) -> "Settings":
-    """Settings and log of a command; only the server's log is what its terminal is for."""
-    from rolecall.logs import configure_logs
-    from rolecall.settings import load_settings
-
-    settings = load_settings(ctx.obj)
-    configure_logs(settings.logs, file=None if log_to_terminal else settings.home / "rolecall.log")
-    return settings
 
 
 @app.command()

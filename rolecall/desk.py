@@ -223,11 +223,12 @@ class Desk:
         def emit(event: Event) -> None:
             if not isinstance(event, TraineeSaying):
                 self._book.note(call_id, event)
-            self._count(event)
+            self.count(event)
 
         return emit
 
-    def _count(self, event: Event) -> None:
+    def count(self, event: Event) -> None:
+        """Has `/metrics`, and the log, know of an event."""
         match event:
             case TurnTaken(turn=turn) if turn.speaker is Speaker.PERSONA and turn.response_gap_ms is not None:
                 self._metrics.response_gap_s.observe(turn.response_gap_ms / 1_000)

@@ -23,6 +23,7 @@ from audio.realism import warm_up as warm_up_line
 from audio.resample import Upsampler
 from graphs.ladder import for_call, open_wording
 from graphs.persona import PersonaGraph
+from graphs.wording import OnBroke as OnWordingBroke
 from graphs.wording import Wording
 from pipelines.call import CallEngines
 from pipelines.engines.handover import Pools
@@ -99,8 +100,7 @@ class Engines:
 
     async def for_call(self, scenario: Scenario, on_broke: OnBroke) -> CallEngines:
         """One call's engines, with what each hands over to when it breaks. Raises EngineUnavailable."""
-        caller = object()
-        streaming = self.streaming
+        caller, streaming = object(), self.streaming
         return CallEngines(
             recogniser=CallRecogniser(
                 await self.pools.local.run(self._recognisers, scenario),
@@ -117,13 +117,16 @@ class Engines:
                 phrases=self.phrases,
                 caller=caller,
             ),
-            graph=self.graphs[scenario.id].with_wording(
-                for_call(self.wording.engine, partial(on_broke, "wording"), self.breakers_of_wording)
-            ),
+            graph=self.graph_for(scenario, partial(on_broke, "wording")),
             turn_models=self.turn_models,
             front_end=self.front_end.settings,
             streaming=streaming_service(streaming, scenario.spoken_languages) if streaming else None,
         )
+
+    def graph_for(self, scenario: Scenario, on_broke: OnWordingBroke) -> PersonaGraph:
+        """One call's persona, with authored lines to hand over to when its wording breaks."""
+        wording = for_call(self.wording.engine, on_broke, self.breakers_of_wording)
+        return self.graphs[scenario.id].with_wording(wording)
 
     def warm_up(self, scenario: Scenario) -> None:
         """Speaks and understands once, so that no caller waits for what engines load at their first work.

@@ -71,6 +71,17 @@ def wait_for_trouble(book: Book) -> None:
     raise AssertionError("the book did not notice that the database is away")
 
 
+def test_several_books_note_one_call_by_turns(database: Database) -> None:
+    call_id, history = new_id(), whole_call()
+    with open_book(database) as one, open_book(database) as other:
+        for seq, event in enumerate(history):
+            for book in (one, other) if seq % 3 else (other,):
+                book.note_at(call_id, seq, event)
+                assert book.flush(PATIENCE_S)
+        assert stored(database, call_id) == history
+        assert (one.refused, other.refused) == (0, 0)
+
+
 def test_what_is_noted_is_stored_in_order(database: Database) -> None:
     call_id, history = new_id(), whole_call()
     with open_book(database) as book:

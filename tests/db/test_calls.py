@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -336,3 +337,33 @@ def test_a_relation_that_was_not_asked_for_is_an_error_not_a_query(
 def test_a_seed_has_64_bits(database: Database, seed: int) -> None:
     event = CallStarted("cold-call", "sha256:1", "simulator", "CA1", seed, "2026-11-21T09:00:00Z")
     assert read(database, record(database, event)).seed == seed
+
+
+def test_calls_without_an_end_are_found_by_carrier_and_age(database: Database) -> None:
+    old, ended_long_ago, young = (
+        record(database, replace(started("1", at="09:00"), carrier="text")),
+        record(database, replace(started("2", at="09:00"), carrier="text"), ended()),
+        record(database, replace(started("3", at="11:00"), carrier="text")),
+    )
+    phone = record(database, started("4", at="09:00"))
+    ten = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    with database.calls() as calls:
+        found = calls.unfinished("text", ten)
+        assert [call.id for call in found] == [old]
+        assert [call.id for call in calls.unfinished("simulator", ten)] == [phone]
+        assert calls.get(ended_long_ago) is not None and calls.get(young) is not None
+
+
+def test_a_record_says_how_far_it_goes(database: Database) -> None:
+    call_id = record(database, started(), persona_says(0, "Hello?", 1_000), trainee_says(1, "Hi.", 3_000))
+    with database.calls() as calls:
+        assert calls.reached(call_id) == (2, 3_000)
+        assert calls.reached(new_id()) == (-1, 0)
+
+
+@pytest.mark.parametrize(
+    ("carrier", "channel"), [("text", "text"), ("twilio", "phone"), ("simulator", "phone")]
+)
+def test_a_calls_channel_follows_from_its_carrier(database: Database, carrier: str, channel: str) -> None:
+    call = read(database, record(database, replace(started(), carrier=carrier)))
+    assert call.channel == channel

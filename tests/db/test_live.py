@@ -3,6 +3,7 @@ import hashlib
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 
 import pytest
 from redis.asyncio import Redis
@@ -167,8 +168,79 @@ async def test_a_server_that_goes_is_an_error_and_comes_back_by_itself(server: R
             live.first_time(sid),
             live.issue_token(sid, {}),
             live.seen(sid),
+            live.keep_call(sid, "", 30),
+            live.call_state(sid),
+            live.claim_call(sid, 30),
+            live.settle_call(sid, "", "", 30),
+            live.leave_call(sid, ""),
+            live.forget_call(sid),
+            live.remembers_since(),
         ):
             with pytest.raises(StoreError, match="cannot be used"):
                 await attempt
         server.start()
         assert await live.first_time(sid)
+
+
+async def test_a_calls_state_is_what_was_kept_last(live: Live, sid: str) -> None:
+    assert await live.call_state(sid) is None
+    await live.keep_call(sid, "opened", ttl_s=30)
+    claim = await live.claim_call(sid, ttl_s=30)
+    assert claim is not None
+    assert await live.settle_call(sid, claim, "answered", ttl_s=30)
+    assert await live.call_state(sid) == "answered"
+    await live.forget_call(sid)
+    assert await live.call_state(sid) is None
+
+
+async def test_of_many_who_claim_a_call_at_once_one_has_it_until_it_is_settled_or_left(
+    live: Live, sid: str
+) -> None:
+    claims = await asyncio.gather(*(live.claim_call(sid, ttl_s=30) for _ in range(10)))
+    (claim,) = filter(None, claims)
+    assert await live.claim_call(sid, ttl_s=30) is None
+    await live.settle_call(sid, claim, "answered", ttl_s=30)
+    again = await live.claim_call(sid, ttl_s=30)
+    assert again is not None and again != claim
+    await live.leave_call(sid, again)
+    assert await live.claim_call(sid, ttl_s=30) is not None
+    assert await live.call_state(sid) == "answered"
+
+
+async def test_who_held_a_call_for_too_long_cannot_undo_what_the_next_one_did(live: Live, sid: str) -> None:
+    await live.keep_call(sid, "opened", ttl_s=30)
+    late = await live.claim_call(sid, ttl_s=0.02)
+    assert late is not None
+    await asyncio.sleep(0.05)
+    assert not await live.settle_call(sid, late, "late", ttl_s=30)
+    held = await live.claim_call(sid, ttl_s=30)
+    assert held is not None
+    assert not await live.settle_call(sid, late, "late", ttl_s=30)
+    await live.leave_call(sid, late)
+    assert await live.claim_call(sid, ttl_s=30) is None
+    assert await live.settle_call(sid, held, "answered", ttl_s=30)
+    assert await live.call_state(sid) == "answered"
+
+
+async def test_a_call_that_nobody_goes_on_with_is_forgotten(live: Live, sid: str) -> None:
+    await live.keep_call(sid, "opened", ttl_s=0.02)
+    await asyncio.sleep(0.05)
+    assert await live.call_state(sid) is None
+
+
+async def test_a_memory_says_since_when_it_remembers(live: Live) -> None:
+    since = await live.remembers_since()
+    assert since <= datetime.now(UTC)
+    assert await live.remembers_since() == since
+
+
+async def test_a_server_that_lost_its_memory_says_so(server: RedisServer, sid: str) -> None:
+    async with open_live(server.url) as live:
+        await live.keep_call(sid, "opened", ttl_s=30)
+        before = await live.remembers_since()
+        server.stop()
+        with pytest.raises(StoreError, match="cannot be used"):
+            await live.ping()
+        server.start()
+        assert await live.call_state(sid) is None
+        assert await live.remembers_since() > before

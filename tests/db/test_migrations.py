@@ -1,6 +1,8 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Engine, create_engine, inspect
 
+from agent.account import Role
 from agent.errors import StoreError
+from agent.events import CallStarted
 from db.address import Address
 from db.database import _alembic_config as alembic_config
 from db.database import migrate, open_database, open_migration, schema_is_current
@@ -122,6 +126,27 @@ def test_going_down_leaves_nothing_behind_also_with_calls_on_record(migrated_url
     move(migrated_url, "base")
     with engine_of(migrated_url) as engine:
         assert inspect(engine).get_table_names() == ["alembic_version"]
+
+
+def test_calls_outlive_their_accounts_when_those_are_migrated_away(migrated_url: str) -> None:
+    with open_database(migrated_url) as database:
+        with database.users() as users:
+            ann = users.add("Ann", Role.TRAINEE, datetime.now(UTC))
+            users.issue_token(ann, "", datetime.now(UTC), None)
+        with database.calls() as calls:
+            call_id = new_id()
+            for seq, event in enumerate(whole_call()):
+                event = replace(event, user_id=str(ann.id)) if isinstance(event, CallStarted) else event
+                calls.apply(call_id, seq, event)
+    kept = {table: rows(migrated_url, table) for table in ("turns", "call_events", "call_engines")}
+    (before,) = rows(migrated_url, "calls")
+    assert before.pop("user_id") is not None
+    move(migrated_url, "0002")
+    assert rows(migrated_url, "calls") == [before]
+    migrate(migrated_url)
+    assert rows(migrated_url, "calls") == [before | {"user_id": None}]
+    assert rows(migrated_url, "users") == rows(migrated_url, "api_tokens") == []
+    assert {table: rows(migrated_url, table) for table in kept} == kept
 
 
 def test_rebuilding_a_table_keeps_what_refers_to_it(migrated_url: str) -> None:

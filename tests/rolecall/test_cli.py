@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from agent.errors import StoreError
 from rolecall import cli
 from rolecall.settings import CHECKOUT
+from tests.agent.scenarios import cold_call
 
 HEAVY = ("fastapi", "graphs", "langgraph", "numpy", "pipecat", "pydantic", "sqlalchemy", "twilio")
 
@@ -58,7 +59,7 @@ def process(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[
 
 def test_help_names_every_command() -> None:
     text = said("--help")
-    for command in ("serve", "demo", "simulate", "rehearse", "doctor", "migrate", "scenarios"):
+    for command in ("serve", "demo", "simulate", "rehearse", "doctor", "migrate", "scenarios", "users"):
         assert f"{command} " in text
 
 
@@ -188,6 +189,14 @@ def test_a_rehearsal_in_writing_is_the_telephone_conversation() -> None:
     assert "Delmar Medical" in text
     assert "persona ended: farewell (open), seed 3, wording authored" in text
     assert "after the end" not in text
+
+
+def test_a_rehearsal_begins_with_what_the_trainee_must_know() -> None:
+    scenario = cold_call()
+    text = said("rehearse", "--seed", "3", typed="")
+    for told in (scenario.briefing, scenario.safety.content_warning, f'"{scenario.safety.stop_word}"'):
+        assert told in text
+        assert text.index(told) < text.index("Dana Whitfield: ")
 
 
 def test_a_rehearsal_is_the_same_again_under_the_same_seed() -> None:

@@ -34,6 +34,7 @@ RECORD = CallRecord(
     duration_ms=60_000,
     counters={},
     line={"faults": ["too_quiet"], "speech_dbfs": -44.0},
+    user_id=None,
     turns=(QUESTION, ANSWER),
     engines=(),
     recording=None,

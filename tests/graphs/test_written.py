@@ -1,0 +1,146 @@
+"""A rehearsal in writing: what happens of it, and when, on the clock of a telephone call."""
+
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from agent.call import EndReason, Speaker
+from agent.events import Event, PersonaDecided, TurnTaken
+from agent.persona import Decision, begin
+from graphs.persona import PersonaGraph
+from graphs.wording import AuthoredWording
+from graphs.written import WORD_MS, WrittenRehearsal, spoken_ms
+from tests.agent.scenarios import cold_call
+
+SCENARIO = cold_call()
+QUESTION = "Who do you order from today?"
+FAREWELL = "Thank you for your time, goodbye."
+
+
+class Practice:
+    """One rehearsal, and the events that it gave."""
+
+    def __init__(self, longest_ms: int | None = None) -> None:
+        self.events: list[Event] = []
+        graph = PersonaGraph(SCENARIO, AuthoredWording())
+        state = begin(SCENARIO, seed=3)
+        self.rehearsal = WrittenRehearsal(graph, state, self.events.append, longest_ms=longest_ms)
+
+    async def exchange(self, text: str, pieces: int | None = None) -> tuple[str, bool]:
+        """Says something, reads so many pieces of the answer, or all; returns them, and whether it counts."""
+        said, complete = "", True
+        async with aclosing(self.rehearsal.answer(text)) as reply:
+            async for item in reply:
+                if isinstance(item, Decision):
+                    continue
+                if pieces == 0:
+                    complete = False
+                    break
+                said += item
+                pieces = None if pieces is None else pieces - 1
+        return said.strip(), self.rehearsal.heard(said, complete=complete)
+
+    def turns(self) -> list[tuple[Speaker, str, bool]]:
+        taken = [event.turn for event in self.events if isinstance(event, TurnTaken)]
+        assert [turn.index for turn in taken] == list(range(len(taken)))
+        return [(turn.speaker, turn.text, turn.interrupted) for turn in taken]
+
+
+@pytest.mark.parametrize(("text", "words"), [("Hello?", 1), ("You did what?", 3), ("!", 1), (" a  b\nc ", 3)])
+def test_a_word_takes_as_long_as_people_take_for_it(text: str, words: int) -> None:
+    assert spoken_ms(text) == WORD_MS * words
+
+
+async def test_the_clock_goes_on_with_what_both_say() -> None:
+    practice = Practice()
+    opening = practice.rehearsal.open()
+    assert practice.rehearsal.at_ms == spoken_ms(opening)
+    said, _ = await practice.exchange(QUESTION)
+    spans = [
+        (event.turn.start_ms, event.turn.end_ms) for event in practice.events if isinstance(event, TurnTaken)
+    ]
+    ends = [spoken_ms(opening)]
+    ends += [ends[0] + spoken_ms(QUESTION), ends[0] + spoken_ms(QUESTION) + spoken_ms(said)]
+    assert spans == list(zip([0, *ends], ends, strict=False))
+    assert practice.rehearsal.at_ms == ends[-1]
+    (decided,) = [event for event in practice.events if isinstance(event, PersonaDecided)]
+    assert (decided.move, decided.at_ms) == ("ask_supplier", ends[1])
+
+
+async def test_what_did_not_arrive_was_not_said() -> None:
+    practice = Practice()
+    opening = practice.rehearsal.open()
+    said, taken = await practice.exchange(QUESTION, pieces=1)
+    assert taken
+    assert practice.turns() == [
+        (Speaker.PERSONA, opening, False),
+        (Speaker.TRAINEE, QUESTION, False),
+        (Speaker.PERSONA, said, True),
+    ]
+    assert practice.rehearsal.state.disclosed == ()
+    await practice.exchange(QUESTION)
+    assert practice.rehearsal.state.disclosed != ()
+
+
+async def test_an_answer_of_which_nothing_arrived_did_not_happen() -> None:
+    practice = Practice()
+    practice.rehearsal.open()
+    state, at_ms = practice.rehearsal.state, practice.rehearsal.at_ms
+    assert await practice.exchange(QUESTION, pieces=0) == ("", False)
+    assert (practice.rehearsal.state, practice.rehearsal.at_ms) == (state, at_ms)
+    assert len(practice.events) == 1
+    assert (await practice.exchange(QUESTION))[1]
+    assert [text for _, text, _ in practice.turns()][1] == QUESTION
+
+
+async def test_an_ending_of_which_little_arrived_does_not_end_the_call() -> None:
+    practice = Practice()
+    practice.rehearsal.open()
+    await practice.exchange(FAREWELL, pieces=1)
+    assert not practice.rehearsal.over
+    assert practice.rehearsal.state.cut_ending == "farewell"
+    await practice.exchange(FAREWELL)
+    assert practice.rehearsal.reason is EndReason.PERSONA_ENDED
+    assert practice.rehearsal.ending is not None and practice.rehearsal.ending.id == "farewell"
+
+
+@pytest.mark.parametrize("asked_for_the_answer", [True, False])
+async def test_the_stop_word_counts_though_nothing_of_the_answer_arrived(asked_for_the_answer: bool) -> None:
+    practice = Practice()
+    practice.rehearsal.open()
+    if asked_for_the_answer:
+        assert await practice.exchange(SCENARIO.safety.stop_word, pieces=0) == ("", True)
+    else:
+        async with aclosing(practice.rehearsal.answer(SCENARIO.safety.stop_word)):
+            assert practice.rehearsal.heard("", complete=False)
+    assert practice.rehearsal.reason is EndReason.STOP_WORD
+    assert practice.turns()[1:] == [(Speaker.TRAINEE, SCENARIO.safety.stop_word, False)]
+
+
+async def test_a_rehearsal_that_has_lasted_long_enough_ends_with_a_word_of_leave() -> None:
+    practice = Practice(longest_ms=1)
+    practice.rehearsal.open()
+    said, _ = await practice.exchange(QUESTION)
+    assert said in SCENARIO.lines.time_up
+    assert practice.rehearsal.reason is EndReason.TIME_LIMIT
+    assert practice.rehearsal.ending is None
+
+
+async def test_a_rehearsal_goes_on_from_what_was_kept_of_it() -> None:
+    whole, before = Practice(), Practice()
+    whole.rehearsal.open()
+    before.rehearsal.open()
+    await whole.exchange(QUESTION)
+    await before.exchange(QUESTION)
+    after = Practice()
+    kept = before.rehearsal
+    after.rehearsal = WrittenRehearsal(
+        PersonaGraph(SCENARIO, AuthoredWording()),
+        replace(kept.state),
+        before.events.append,
+        at_ms=kept.at_ms,
+        turns=kept.turns,
+    )
+    assert await after.exchange(FAREWELL) == await whole.exchange(FAREWELL)
+    assert before.events == whole.events
