@@ -116,9 +116,8 @@ def _floor(tokens: list[Token]) -> tuple[str, list[Token]]:
 def _highway(tokens: list[Token]) -> Street | None:
     for token, after in zip(tokens, tokens[1:], strict=False):
         if token.form in _HIGHWAYS and after.kind == "NUM":
-            direction = next(
-                (each.form for each in tokens if each.form.removesuffix("bound") in DIRECTIONS), ""
-            )
+            bound = (each.form.removesuffix("bound") for each in tokens)
+            direction = next((way for way in bound if way in DIRECTIONS), "")
             return Street(after.form, _HIGHWAYS[token.form], direction)
     return None
 

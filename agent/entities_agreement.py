@@ -76,7 +76,7 @@ def _names(said: str, truth: str) -> Verdict:
     spoken, expected = _name_words(said), _name_words(truth)
     if not spoken or not expected:
         return None
-    if _alike("".join(spoken), "".join(expected)):
+    if fuzz.ratio("".join(spoken), "".join(expected)) >= _NEARLY:
         return True
     known = [any(_alike(word, name) for word in spoken) for name in expected]
     if all(known):
@@ -177,9 +177,8 @@ def _weapons(said: str, truth: str) -> Verdict:
 def _weapon(tokens: Sequence[Token]) -> tuple[str, bool] | None:
     """The weapon, and whether there is none."""
     forms = [token.form for token in tokens]
-    phrases: dict[tuple[str, ...], str] = {(name,): name for name in {*WEAPONS.values(), "bat", "pipe"}}
-    phrases |= WEAPON_PHRASES
-    named = _phrase(forms, phrases) or next((WEAPONS[form] for form in forms if form in WEAPONS), "")
+    words = {**WEAPONS, "bat": "bat", "pipe": "pipe", "bottle": "bottle"}
+    named = _phrase(forms, WEAPON_PHRASES) or next((words[form] for form in forms if form in words), "")
     return (named, bool(_NEGATIONS & set(forms))) if named else None
 
 

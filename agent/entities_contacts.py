@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-import phonenumbers
-
 from agent.entities_lexicon import CODES, NUMBER_CONTEXT
 from agent.entities_pattern import LIKELY, POSSIBLE, SURE
 from agent.entities_tokens import Token
@@ -52,6 +50,8 @@ def written_phone(digits: str) -> str | None:
 
     Numbers that are never assigned, such as 555-0142, are numbers too.
     """
+    import phonenumbers
+
     if len(digits) not in _LENGTHS or (len(digits) == 11 and digits[0] != "1"):
         return None
     try:

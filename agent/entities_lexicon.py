@@ -36,7 +36,6 @@ TITLES: Final = word_set("""
 mister mr missus mrs ms miss miz doctor dr officer sergeant detective deputy captain lieutenant professor
 chief nurse sheriff reverend
 """)
-RELATIONS: Final = word_set("first last full maiden given middle")
 
 GIVEN_NAMES: Final = word_set("""
 aaron abigail adam adrian aisha alan albert alex alexander alexandra alexis alice alicia allison alyssa

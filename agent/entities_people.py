@@ -40,6 +40,7 @@ from agent.spoken_tables import word_set
 _NAMES: Final[Element] = {**of_class("WORD"), "OP": "{1,2}"}
 _FULL_NAME: Final[Element] = {**of_class("WORD"), "OP": "{1,3}"}
 _TITLE: Final = among(TITLES, op="?")
+_GIVEN: Final = among(GIVEN_NAMES | {f"{name}'s" for name in GIVEN_NAMES})
 _WEAK_TITLES: Final = frozenset({"miss", "chief", "nurse", "officer", "captain", "doctor", "ms", "dr"})
 _TOO_MANY_PEOPLE: Final = 1000
 _NOT_BEHIND_AN_AGE: Final = word_set("in on at to by a the of all")
@@ -107,11 +108,8 @@ def _titled_name(found: Found) -> str | None:
 
 def _capital_or_known(found: Found, token: Token) -> bool:
     known = token.form in GIVEN_NAMES
-    return (
-        (known or token.is_capitalised)
-        if found.cased
-        else known or found.forms[0] in ("doctor", "dr", "officer")
-    )
+    told = token.is_capitalised if found.cased else found.forms[0] in ("doctor", "dr", "officer")
+    return known or told
 
 
 def _age(found: Found) -> str | None:
@@ -134,9 +132,8 @@ def _age_of_named(found: Found) -> str | None:
 def _asked_age(found: Found) -> str | None:
     """ "How old is he? About forty?" """
     asked = [token.form for token in found.tokens[max(0, found.first - 10) : found.first]]
-    return (
-        _age(found) if found.ends_phrase and ("how", "old") in zip(asked, asked[1:], strict=False) else None
-    )
+    is_asked = ("how", "old") in zip(asked, asked[1:], strict=False)
+    return _age(found) if is_asked and found.ends_phrase else None
 
 
 def _count(found: Found) -> str | None:
@@ -260,29 +257,16 @@ PEOPLE_RULES: Final[tuple[Rule, ...]] = (
     _name(LIKELY, among(TITLES), of_class("WORD"), reading=_titled_name),
     _name(
         LIKELY,
-        one(
-            "hi",
-            "hello",
-            "hey",
-            "morning",
-            "afternoon",
-            "evening",
-            "you",
-            "thanks",
-            "okay",
-            "listen",
-            "bye",
-            "goodbye",
-        ),
+        among(word_set("hi hello hey morning afternoon evening you thanks okay listen bye goodbye")),
         COMMA,
         _NAMES,
         reading=_weak_name,
         begins=2,
     ),
     _name(LIKELY, one("call", "ask"), one("me", "for"), _NAMES, reading=_weak_name, begins=2),
-    _name(POSSIBLE, among(GIVEN_NAMES), reading=_bare_name),
+    _name(POSSIBLE, _GIVEN, reading=_bare_name),
     _name(LIKELY, among(GIVEN_NAMES), of_class("WORD"), reading=_bare_name),
-    _name(GUESS, among(GIVEN_NAMES), reading=_uncased_name),
+    _name(GUESS, _GIVEN, reading=_uncased_name),
     Rule(
         "age",
         SURE,
@@ -300,19 +284,7 @@ PEOPLE_RULES: Final[tuple[Rule, ...]] = (
         "age",
         POSSIBLE,
         (
-            one(
-                "he",
-                "she",
-                "patient",
-                "caller",
-                "husband",
-                "wife",
-                "mother",
-                "father",
-                "son",
-                "daughter",
-                "baby",
-            ),
+            among(word_set("he she patient caller husband wife mother father son daughter baby")),
             one("is", "was"),
             one("about", "around", "almost", "only", "maybe", "now", op="?"),
             NUM,

@@ -31,6 +31,7 @@ from agent.entities_pattern import (
     of_class,
     one,
 )
+from agent.entities_tokens import Token
 from agent.entities_values import read_day, read_money, read_time
 
 _BARE_MONEY_AT_LEAST: Final = 100
@@ -138,10 +139,17 @@ def _vehicle(found: Found) -> str | None:
 
 
 def _plate(found: Found) -> str | None:
-    characters = [form[0] if form in NATO else form for form in found.forms]
-    plate = "".join(characters).upper()
+    plate = "".join(form[0] if form in NATO else form for form in found.forms).upper()
+    if not all(_is_on_plate(token, first=at == 0) for at, token in enumerate(found.part)):
+        return None
     told = any(each.isdigit() for each in plate) and len(plate) in _PLATE_CHARACTERS
     return f"plate {plate}" if told and plate.isalnum() else None
+
+
+def _is_on_plate(token: Token, *, first: bool) -> bool:
+    """A letter, a digit, a word of the spelling alphabet, or letters that were written together."""
+    together = first and token.kind == "WORD" and len(token.form) in (2, 3)
+    return token.kind == "NUM" or len(token.form) == 1 or token.form in NATO or together
 
 
 _WEEKDAY: Final = among(WEEKDAY_NAMES)
@@ -161,8 +169,7 @@ _DOLLARS: Final = among(MONEY_NAMES)
 _OCLOCK: Final = one("o'clock", "oclock")
 _SHADE: Final = one("dark", "light", "bright", op="?")
 _MODEL: Final = among(MODELS, op="?")
-_LETTERS: Final[Element] = {"ORTH": {"REGEX": "^[a-z]{2,3}$"}, "TAG": "WORD", "OP": "?"}
-_CHARACTERS: Final[Element] = {"TAG": {"IN": ["NUM", "LETTER"]}, "OP": "{1,8}"}
+_CHARACTERS: Final[Element] = {"TAG": {"IN": ["LETTER", "NUM", "STOP", "WORD"]}, "OP": "{1,8}"}
 
 MONEY: Final[tuple[Rule, ...]] = (
     Rule("money", SURE, (among(CURRENCY_SIGNS), of_class("NUM", "SUM")), _money),
@@ -271,7 +278,6 @@ VEHICLES_RULES: Final[tuple[Rule, ...]] = (
             one("plate", "plates"),
             one("number", op="?"),
             one("is", "was", "reads", ",", ":", op="?"),
-            _LETTERS,
             _CHARACTERS,
         ),
         _plate,

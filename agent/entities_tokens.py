@@ -84,7 +84,7 @@ class Token:
 def tokens_of(text: str) -> list[Token]:
     """Returns the tokens of `text` in order, without fillers, with every number as digits."""
     # The apostrophes are of the same length: positions have to stay.
-    raw = list(_raw_tokens(text.translate(_APOSTROPHES)))
+    raw = _raw_tokens(text.translate(_APOSTROPHES))
     return _with_names(_scaled(_numbers(list(_zeros(raw)))))
 
 
@@ -99,29 +99,35 @@ def _capital(word: str) -> str:
     return word[:1].upper() + word[1:]
 
 
-def _raw_tokens(text: str) -> Iterator[Token]:
-    before: Token | None = None
+def _raw_tokens(text: str) -> list[Token]:
+    found: list[Token] = []
+    behind_filler = False
     for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or ""
-        start, end, raw = match.start(), match.end(), match.group()
-        form = raw.lower()
-        made: Sequence[Token] = ()
-        if kind == "NUM":
-            made = (_number(match),)
-        elif kind == "DIGITS":
-            made = (Token("NUM", form, start, end, raw),)
-        elif kind == "MERIDIEM":
-            made = (Token("STOP", f"{form[0]}m", start, end, raw),)
-        elif kind == "WORD":
-            made = tuple(_words(form, start, raw)) if form not in _FILLERS else ()
-        elif kind == "END":
-            is_dot = form == "." and before is not None and before.form in ABBREVIATED and before.end == start
-            made = () if is_dot else (Token("END", form[0].replace("\n", "."), start, end, raw),)
-        else:
-            is_again = form == "," and before is not None and before.form == ","
-            made = () if is_again else (Token(kind, form, start, end, raw),)
-        yield from made
-        before = made[-1] if made else before
+        kind, raw = match.lastgroup or "", match.group()
+        if kind == "WORD" and raw.lower() in _FILLERS:
+            found = found[:-1] if found and found[-1].form == "," else found
+            behind_filler = True
+        elif raw != "," or not (behind_filler or (found and found[-1].form == ",")):
+            found += _made(match, kind, found[-1] if found else None)
+            behind_filler = False
+    return found
+
+
+def _made(match: re.Match[str], kind: str, before: Token | None) -> Iterator[Token]:
+    start, end, raw = match.start(), match.end(), match.group()
+    form = raw.lower()
+    if kind == "NUM":
+        yield _number(match)
+    elif kind == "DIGITS":
+        yield Token("NUM", form, start, end, raw)
+    elif kind == "MERIDIEM":
+        yield Token("STOP", f"{form[0]}m", start, end, raw)
+    elif kind == "WORD":
+        yield from _words(form, start, raw)
+    elif kind != "END":
+        yield Token(kind, form, start, end, raw)
+    elif form != "." or before is None or before.form not in ABBREVIATED or before.end != start:
+        yield Token("END", form[0].replace("\n", "."), start, end, raw)
 
 
 def _number(match: re.Match[str]) -> Token:
@@ -256,8 +262,8 @@ def _scaled(tokens: list[Token]) -> list[Token]:
 
 
 def is_cased(tokens: Sequence[Token]) -> bool:
-    """Whether capitals tell anything: neither is every word written with one, nor is none."""
-    capitals = [token.is_capitalised for token in tokens if token.kind in ("WORD", "STOP", "LETTER")]
+    """Whether capitals tell anything: of the words behind the first some have one, and not nearly all."""
+    capitals = [token.is_capitalised for token in tokens[1:] if token.kind in ("WORD", "STOP", "LETTER")]
     return 0 < sum(capitals) <= CASED_AT_MOST * len(capitals)
 
 

@@ -54,11 +54,11 @@ class FactSheet:
 
     def __init__(self, entries: Sequence[Knowledge]) -> None:
         self._ids = [entry.id for entry in entries]
-        self._scores = _scores([_content(" ".join((*entry.asked, entry.truth))) for entry in entries])
+        self._scores = _scores([_content("\n".join((*entry.asked, entry.truth))) for entry in entries])
         self._vocabulary = [word for word in self._scores if word not in _QUESTION_WORDS]
         self._weights = {word: self._weight(word) for word in self._scores}
         self._unknown = max(self._weights.values(), default=0.0)
-        self._asked = [[frozenset(_content(asked)) for asked in entry.asked] for entry in entries]
+        self._asked = [[tuple(dict.fromkeys(_content(asked))) for asked in entry.asked] for entry in entries]
         self._phrases = {normalise(asked): at for at, entry in enumerate(entries) for asked in entry.asked}
         self._near = lru_cache(maxsize=2048)(self._nearest)
 
@@ -144,9 +144,9 @@ def is_question(text: str) -> bool:
 
 
 _OPENERS: Final = r"""
-(?:(?:and|but|so|or|okay|ok|well|now|then|hi|hello|hey|right|sure|sorry|yes|no|all right|excuse me|i see
-|thanks|oh
-|thank you|please|great|good(?: morning| afternoon| evening)?|mister|miss|sir|ma'am|nine one one|911) )*
+(?:(?:and|but|so|or|okay|ok|well|now|then|right|sure|sorry|yes|no|all right|excuse me|i see|thanks|oh
+|thank you|please|great|good|mister \w+|miss \w+|sir|ma'am|nine one one|911) 
+|(?:hi|hello|hey|good (?:morning|afternoon|evening)) (?:(?!(?:this|it|that|my|i|we|you) )\w+ )?)*
 """
 _BEGINNINGS: Final = r"""
 (?:(?:what|why|how|who|whose|where|when) (?!(?:i|we|you|he|she|they|it|a|an|the|my|our|your)\b

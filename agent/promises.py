@@ -19,6 +19,7 @@ _BEFORE_OWN_NAME: Final = re.compile(
 _BEHIND_OWN_NAME: Final = re.compile(r"[\s,]+(?:speaking|here|from|with|calling|again)\b", re.IGNORECASE)
 _SPEAKING: Final = re.compile(r"[\s,]+(?:speaking|here)\b", re.IGNORECASE)
 
+_BLANKS: Final = re.compile(r"[^\S\n]+")
 _SENTENCE: Final = re.compile(r"[^.?!;\n]+(?:\.\d[^.?!;\n]*)*")
 _JOINT: Final = re.compile(
     r",?\s+(?=(?:and|but|so|because)\s+(?:i|we|you|he|she|they|it|help|please|stay|is|do|can)\b)"
@@ -43,6 +44,7 @@ _FILLER: Final = re.compile(
     r",?\s*\b(?:um+|uh+m?|erm?|hmm*)\b[,.]*(?=\s|$)|,\s*(?:you know|i mean|like)\s*(?=,)", re.IGNORECASE
 )
 _UNSPOKEN: Final = re.compile(r"[^\w\s'.,:$%@&/-]")
+_TAG: Final = re.compile(r"[\s,]+(?:okay|ok|all right|alright|right|yes|please|sir|ma'am)$", re.IGNORECASE)
 _LEADS_IN: Final = re.compile(
     r"\s*(?:by|on|at|in|next|tomorrow|tonight|this|first|before|after|as soon as|once|within"
     r"|later|right after)\b",
@@ -187,7 +189,7 @@ def promises(text: str) -> tuple[str, ...]:
 
 def _clauses(text: str) -> Iterator[str]:
     """The clauses of a turn, with or without punctuation, each without what only opens it."""
-    for sentence in _SENTENCE.findall(text):
+    for sentence in _SENTENCE.findall(_BLANKS.sub(" ", text)):
         before = ""
         for part in _JOINT.split(sentence):
             opener = _OPENERS.match(part.strip())
@@ -209,6 +211,7 @@ def _commits(plain: str) -> bool:
 def _tidy(clause: str) -> str:
     clean = _UNSPOKEN.sub(" ", _FILLER.sub("", clause))
     clean = " ".join(re.sub(r"\bi\b(?=['\s])", "I", clean).split()).strip(" ,.:-")
+    clean = _TAG.sub("", clean)
     if len(clean) >= PROMISE_CHARACTERS:
         clean = clean[: PROMISE_CHARACTERS - 1].rpartition(" ")[0].rstrip(" ,.:-")
     return f"{clean[:1].upper()}{clean[1:]}."
