@@ -25,16 +25,15 @@ _ONES = (
 # fmt: on
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _NUMERALS = frozenset({*_ONES, *_TENS, "oh", "hundred", "thousand", "million", "double", "triple"})
-_LONGEST_REPEATED_WORDS = 3
 
 
 @lru_cache(maxsize=4096)
 def normalise(text: str) -> str:
     """Returns words separated by spaces and sentences by line breaks (which `.` in a pattern stops at).
 
-    "I'm calling, um, for 15 minutes. OK?" becomes "i am calling for fifteen minutes\\nok". Of what is said
-    twice in a row (up to three words, no numbers) once is kept, of a cut-off word and the word the word, and
-    nothing of "you know," and "I mean,".
+    "I'm calling, um, for 15 minutes. OK?" becomes "i am calling for fifteen minutes\\nok". Of a word said
+    twice in a row (unless it is a number) one is kept, of a word cut off and said again the whole one, of
+    "you know," and "I mean," nothing.
     """
     plain = unicodedata.normalize("NFKC", text).replace("\u2019", "'").casefold()
     plain = _ASIDE.sub(" ", _FALSE_START.sub("", plain))
@@ -54,15 +53,7 @@ def _sentence(text: str) -> str:
 
 def _said_once(words: list[str]) -> list[str]:
     """Without immediate repetitions; the digits of a number may well be the same."""
-    kept: list[str] = []
-    for word in words:
-        kept.append(word)
-        for size in range(1, _LONGEST_REPEATED_WORDS + 1):
-            last = kept[-size:]
-            if last == kept[-2 * size : -size] and not any(map(_is_numeral, last)):
-                del kept[-size:]
-                break
-    return kept
+    return [word for at, word in enumerate(words) if words[at - 1 : at] != [word] or _is_numeral(word)]
 
 
 def _is_numeral(word: str) -> bool:

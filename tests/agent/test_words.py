@@ -18,7 +18,7 @@ from agent.words import normalise, words
         ("uh, hmm", ""),
         ("CAF\u00c9 stra\u00dfe", "caf\u00e9 strasse"),
         ("I I want the the house", "i want the house"),
-        ("is he is he breathing", "is he breathing"),
+        ("what what what is he is he", "what is he is he"),
         ("five five five oh one four two, two two", "five five five oh one four two two two"),
         ("555 555 0142", "555 555 0142"),
         ("No. No.", "no\nno"),
