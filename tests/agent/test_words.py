@@ -17,6 +17,15 @@ from agent.words import normalise, words
         ("...", ""),
         ("uh, hmm", ""),
         ("CAF\u00c9 stra\u00dfe", "caf\u00e9 strasse"),
+        ("I I want the the house", "i want the house"),
+        ("what what what is he is he", "what is he is he"),
+        ("five five five oh one four two, two two", "five five five oh one four two two two"),
+        ("555 555 0142", "555 555 0142"),
+        ("No. No.", "no\nno"),
+        ("w- what, th-the I\u2014 I can't", "what the i can not"),
+        ("re-read the co-operative's T-shirt", "re read the co operative's t shirt"),
+        ("You know, it is, I mean, fine", "it is fine"),
+        ("Do you know, sir, what I mean?", "do you know sir what i mean"),
     ],
 )
 def test_words_are_compared_plainly(text: str, plain: str) -> None:
