@@ -12,7 +12,7 @@ _SHORTEST_PART: Final = 60
 _LETTERS_AT_LEAST: Final = 2
 
 _MARK: Final = re.compile(
-    r"(?P<end>[.!?…]+[\"'”’)\]*_]*)(?=\s)|[,;:][\"'”’)\]*_]*(?=\s)|—(?=\S)|(?<=\s)[-–—](?=\s)"
+    r"(?P<sound>(?:^|(?<=\s))\[[a-z]+\])(?=\s)|(?P<end>[.!?…]+[\"'”’)\]*_]*)(?=\s)|[,;:][\"'”’)\]*_]*(?=\s)|—(?=\S)|(?<=\s)[-–—](?=\s)"
 )
 _CONJUNCTION: Final = re.compile(
     r"\s(?=(?:and|but|or|so|because|which|who|that|when|while|where|if|then|unless|until|though)\s)"
@@ -32,9 +32,9 @@ class Clauses:
 
     The first clause may be a word or two before a comma or a dash, because the trainee is waiting for it,
     unless the sentence ends with the next word ("Hi, Dana." sounds torn in two). The ones after it are
-    sentences, because a voice reads whole sentences better. A sentence of more than 180 characters is cut
-    where one would breathe. Numbers, abbreviations, addresses and what stands in quotes are not cut, save
-    where 180 characters offer nothing else.
+    sentences, because a voice reads whole sentences better; a sound (`[breath]`) is a clause. A sentence of
+    more than 180 characters is cut where one would breathe. Numbers, abbreviations, addresses and what
+    stands in quotes are not cut, save where 180 characters offer nothing else.
     """
 
     def __init__(self) -> None:
@@ -83,6 +83,8 @@ def _cut(text: str, *, first: bool, is_over: bool) -> int | None:
 def _is_end(text: str, mark: re.Match[str], *, first: bool) -> bool | None:
     """Whether a clause ends at this mark; None if the text does not reach far enough to tell."""
     follows = text[mark.end() :]
+    if mark["sound"]:
+        return True
     if mark["end"]:
         return _ends_sentence(text[: mark.end()], follows)
     if not first or sum(c.isalpha() for c in text[: mark.start()]) < _LETTERS_AT_LEAST:

@@ -58,6 +58,10 @@ class Conversation:
         self._pause: _Pause | None = None
         self._cut_ms: int | None = None
 
+    def speaking_ms(self, at_ms: int) -> int:
+        """For how long the trainee's turn has been going on at `at_ms`; 0 while there is none."""
+        return 0 if self._voice_ms is None else max(0, at_ms - self._voice_ms)
+
     def voice_started(self, at_ms: int) -> None:
         """The trainee is speaking, detected at `at_ms`."""
         if self._voice_ms is None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from agent.call import EndReason, Turn
+from agent.memory import Detail
 
 Part = Literal["speech_to_text", "wording", "text_to_speech", "echo_cancellation", "noise_reduction"]
 
@@ -94,7 +95,11 @@ class TurnTaken:
 
 @dataclass(frozen=True, slots=True)
 class PersonaDecided:
-    """What the persona makes of the trainee's turn: the move it saw and what it will do."""
+    """What the persona makes of the trainee's turn: the move it saw and what it will do.
+
+    `signals` and `details` are what it noticed in the turn, `confirmed` the wanted details that the turn
+    reads back correctly; `mood` is the one it is in from now on.
+    """
 
     move: str
     intent: str
@@ -103,7 +108,43 @@ class PersonaDecided:
     disclosed: tuple[str, ...]
     open_objections: tuple[str, ...]
     at_ms: int
+    moves: tuple[str, ...] = ()
+    mood: str = ""
+    signals: tuple[str, ...] = ()
+    details: tuple[Detail, ...] = ()
+    confirmed: tuple[str, ...] = ()
     kind: Literal["persona_decided"] = "persona_decided"
+
+
+@dataclass(frozen=True, slots=True)
+class EventHappened:
+    """An event of the scenario has come to pass: the trainee heard of it."""
+
+    event: str
+    at_ms: int
+    kind: Literal["event_happened"] = "event_happened"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaCutIn:
+    """The persona began to speak while the trainee did; `reason` is the scenario's interruption or event."""
+
+    reason: str
+    at_ms: int
+    kind: Literal["persona_cut_in"] = "persona_cut_in"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyGuarded:
+    """A model worded what must not be said: nobody heard it, and authored words took its place.
+
+    `code` is that of `agent.guard.Breach`, `subject` what it was about, such as a fact.
+    """
+
+    code: str
+    subject: str
+    at_ms: int
+    kind: Literal["reply_guarded"] = "reply_guarded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +223,9 @@ Event = (
     | LineJudged
     | TurnTaken
     | PersonaDecided
+    | EventHappened
+    | PersonaCutIn
+    | ReplyGuarded
     | TraineeSaying
     | BargedIn
     | PersonaResumed

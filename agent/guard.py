@@ -54,20 +54,16 @@ class Guard:
         """What was wrong with the first clause that did not come out; None as long as all did."""
         return self._breach
 
-    def feed(self, piece: str) -> str:
-        """Adds `piece`; returns what may be spoken now, "" if nothing."""
+    def feed(self, piece: str) -> list[str]:
+        """Adds `piece`; returns the clauses that may be spoken now."""
         if self._breach:
-            return ""
+            return []
         self._held += piece
-        return "".join(self._passed(self._clauses.feed(piece)))
+        return list(self._passed(self._clauses.feed(piece)))
 
-    def finish(self) -> str:
-        """The reply is over: returns the rest of it, "" after a breach."""
-        if self._breach:
-            return ""
-        passed = "".join(self._passed(self._clauses.rest()))
-        space, self._held = self._held, ""
-        return passed + space if self._breach is None else passed
+    def finish(self) -> list[str]:
+        """The reply is over: returns the rest of it, nothing after a breach."""
+        return [] if self._breach else list(self._passed(self._clauses.rest()))
 
     def _passed(self, clauses: Sequence[str]) -> Iterator[str]:
         for clause in clauses:

@@ -31,7 +31,7 @@ class Heard:
     text: str
     confidence: float | None = 1.0
     interrupted_persona: bool = False
-    at_ms: int | None = None
+    at_ms: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ class PersonaState:
     fact sheet. `directive` is the last one and `directive_times` how often it was said in a row.
     `interruptions` counts by id how often the persona cut in. `timeline` has every
     `agent.scenario_parts.Moment` with its time in ms. `dialogue` keeps the last turns word for word; what
-    came before lives in `details`, `caller_name`, `promises`, `disclosed` and so on.
+    came before lives in `details`, `caller_name`, `promises`, `disclosed` and so on. `unanswered` is what a
+    trainee had written when the persona cut in.
     """
 
     seed: int
@@ -100,6 +101,7 @@ class PersonaState:
     caller_name: str = ""
     promises: tuple[str, ...] = ()
     timeline: tuple[tuple[int, str], ...] = ()
+    unanswered: str = ""
     cut_ending: str = ""
     ended: str = ""
 

@@ -2,18 +2,19 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from rapidfuzz import fuzz, process
 
 from agent.memory import Detail, Heard, PersonaState
+from agent.noticing import notice, topic_of
 from agent.scenario import Scenario
 from agent.scenario_parts import Signal
 from agent.words import normalise, words
 
-UNCLEAR, OTHER, STOP = "unclear", "other", "stop"
+UNCLEAR, OTHER, OUT_OF_ROLE, STOP = "unclear", "other", "out_of_role", "stop"
 
 MAX_CHARACTERS = 2000
 UNCLEAR_BELOW = 0.3
@@ -31,11 +32,12 @@ class Perception:
     """The trainee's turn as the persona takes it.
 
     `moves` has each recognised move once, in the order they were made; `move` is the one that the persona
-    answers: the last, or "unclear", "other", "stop". `likeness` (0 to 1) says how sure that is; a pattern
-    counts 1. `repeated`: it was made just before, or asks for what was told already. `signals` are what is
-    noticed in any scenario, `details` the entities in the turn, `confirmed` the wanted ones that it reads
-    back correctly. `question`: it asks something. `topic` is the entry of the fact sheet that answers it,
-    "" if none does.
+    answers: the last, or "unclear", "other", "out_of_role", "stop". `likeness` (0 to 1) says how sure that
+    is; a pattern counts 1. `repeated`: it was made just before, or asks for what was told already.
+    `signals` are what is noticed in any scenario, `details` the entities in the turn, `confirmed` the
+    wanted ones that it reads back correctly. `question`: it asks something. `topic` is what answers a
+    question that no move stands for: an entry of the fact sheet, "caller_name" or "promise"; "" if nothing
+    does.
     """
 
     move: str
@@ -57,26 +59,44 @@ class _Hit:
     likeness: float
 
 
-def perceive(scenario: Scenario, state: PersonaState, heard: Heard) -> Perception:
+def perceive(scenario: Scenario, state: PersonaState, heard: Heard, *, taken_for: str = "") -> Perception:
     """Recognises moves by the scenario's patterns, sentence by sentence, else by likeness to its examples.
 
-    Never raises, whatever the text; only its first `MAX_CHARACTERS` characters are looked at.
+    `taken_for` is the move that a model takes the turn for; it counts only where neither finds one. Never
+    raises, whatever the text; only its first `MAX_CHARACTERS` characters are looked at.
     """
-    text = normalise(heard.text[:MAX_CHARACTERS])
+    said = heard.text[:MAX_CHARACTERS]
+    text = normalise(said)
     if says_stop_word(scenario, text):
         return Perception(STOP, likeness=1.0)
     if not text:
-        return Perception(UNCLEAR)
+        return Perception(UNCLEAR, signals=("interrupted",) if heard.interrupted_persona else ())
     likeness = _likeness_of(scenario)
     hits = _hits(scenario, likeness, text)
     doubtful = heard.confidence is not None and heard.confidence < UNCLEAR_BELOW
     if doubtful and max(likeness.to_moves(text).values(), default=0.0) < NEARLY_THE_SAME:
         return Perception(UNCLEAR)
-    if not hits:
-        return Perception(OTHER, likeness=0.0)
+    topic = topic_of(scenario, said, text) if _is_vague(hits) else ""
+    if topic:
+        hits = []
     moves = tuple(dict.fromkeys(hit.move for hit in hits))
-    last = hits[-1]
-    return Perception(last.move, moves, last.likeness, _is_repeated(scenario, state, last.move))
+    if not moves and not topic and scenario.move(taken_for) is not None:
+        moves = (taken_for,)
+    noticed = notice(scenario, state, heard, moves)
+    if "out_of_role" in noticed.signals:
+        return Perception(OUT_OF_ROLE, signals=noticed.signals, likeness=1.0)
+    seen = Perception(
+        moves[-1] if moves else OTHER,
+        moves,
+        hits[-1].likeness if hits else 0.0,
+        bool(moves) and _is_repeated(scenario, state, moves[-1]),
+        noticed.signals,
+        noticed.details,
+        noticed.confirmed,
+        noticed.question,
+        topic,
+    )
+    return replace(seen, signals=(*seen.signals, "asked_again")) if _asks_again(scenario, seen) else seen
 
 
 def says_stop_word(scenario: Scenario, text: str) -> bool:
@@ -129,11 +149,28 @@ def _apart(one: _Hit, other: _Hit) -> bool:
     return one.end <= other.start or other.end <= one.start
 
 
-def _is_repeated(scenario: Scenario, state: PersonaState, move: str) -> bool:
-    asks_for = [fact.id for fact in scenario.facts if move in fact.unlocked_by.move]
-    if asks_for:
+def _is_repeated(scenario: Scenario, state: PersonaState, move_id: str) -> bool:
+    """A question is repeated if its answers were heard, anything else if it was done just before.
+
+    To say a directive again is no repetition: that is how directives work.
+    """
+    move = scenario.move(move_id)
+    asks_for = [fact.id for fact in scenario.facts if move_id in fact.unlocked_by.move]
+    if move is not None and move.kind == "directive":
+        return False
+    if asks_for and move is not None and move.kind == "question":
         return all(fact in state.disclosed for fact in asks_for)
-    return move == state.last_move
+    return move_id == state.last_move
+
+
+def _is_vague(hits: Sequence[_Hit]) -> bool:
+    """Whether a question may rather be one for the fact sheet: no pattern, and no example that is near."""
+    return all(hit.likeness < NEARLY_THE_SAME for hit in hits)
+
+
+def _asks_again(scenario: Scenario, seen: Perception) -> bool:
+    move = scenario.move(seen.move)
+    return seen.repeated and move is not None and move.kind == "question"
 
 
 class _Likeness:

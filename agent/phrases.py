@@ -11,9 +11,10 @@ def frequent_phrases(scenario: Scenario) -> list[str]:
 
     These are the greeting, the prompts into a silence, what is said when the trainee was not understood or
     broke in, the fillers, and the last words. Lines of its subject are not among them: most calls say few
-    of those.
+    of those. Nor are sounds, which nobody has to speak.
     """
-    return list(dict.fromkeys(clause for line in _lines(scenario) for clause in clauses_of(line)))
+    clauses = (clause for line in _lines(scenario) for clause in clauses_of(line))
+    return list(dict.fromkeys(clause for clause in clauses if "[" not in clause and "{" not in clause))
 
 
 def clauses_of(line: str) -> list[str]:
@@ -27,6 +28,7 @@ def _lines(scenario: Scenario) -> Iterator[str]:
     groups: Sequence[Sequence[str]] = (
         scenario.opening,
         lines.cut_off,
+        lines.thinking,
         lines.unclear,
         lines.silence,
         lines.other,

@@ -37,7 +37,9 @@ from agent.scenario_parts import (
     Stage,
     Text,
 )
+from agent.scenario_reach import loose_ends
 from agent.scenario_rules import broken_rules
+from agent.scenario_safety import unsafe_content
 from agent.scenario_voice import Part, Speaking
 
 
@@ -153,6 +155,14 @@ class Scenario(Part):
         """Returns the move of that id, None for those that are not the scenario's (unclear, other, stop)."""
         return self._moves.get(move_id)
 
+    def mood(self, mood_id: str) -> Mood | None:
+        """Returns the mood of that id, None for "" (no mood)."""
+        return self._moods.get(mood_id)
+
+    def event(self, event_id: str) -> Happening | None:
+        """Returns the event of that id, None if there is none."""
+        return next((event for event in self.events if event.id == event_id), None)
+
     def stage_index(self, stage_id: str) -> int:
         """Where a stage stands in the call's order."""
         return self._stages[stage_id]
@@ -168,6 +178,10 @@ class Scenario(Part):
         return {stage.id: index for index, stage in enumerate(self.stages)}
 
     @cached_property
+    def _moods(self) -> dict[str, Mood]:
+        return {mood.id: mood for mood in self.moods}
+
+    @cached_property
     def _moves(self) -> dict[str, Move]:
         return {move.id: move for move in self.moves}
 
@@ -178,7 +192,7 @@ def load_scenario(path: Path) -> Scenario:
     Raises:
         ScenarioError: naming every fault with its file, field and reason.
     """
-    scenario, faults = _examine(path)
+    scenario, faults = examine(path)
     if scenario is None or faults:
         listed = "; ".join(str(fault).removeprefix(f"{path}: ") for fault in faults)
         raise ScenarioError(
@@ -199,12 +213,8 @@ def load_scenarios(folder: Path) -> dict[str, Scenario]:
     return {path.stem: load_scenario(path) for path in paths}
 
 
-def check_scenario(path: Path) -> list[Fault]:
-    """Names every fault of a scenario file; empty if it can be used. Never raises for what is in the file."""
-    return _examine(path)[1]
-
-
-def _examine(path: Path) -> tuple[Scenario | None, list[Fault]]:
+def examine(path: Path) -> tuple[Scenario | None, list[Fault]]:
+    """Returns the scenario, None if it has no valid shape, and the faults that keep it from being loaded."""
     document = read_document(path)
     if isinstance(document, Fault):
         return None, [document]
@@ -214,12 +224,12 @@ def _examine(path: Path) -> tuple[Scenario | None, list[Fault]]:
     except ValidationError as error:
         faults = [Fault(str(path), *found) for found in _broken_fields(error)]
     named = {fault.field for fault in faults}
-    faults += [
-        Fault(str(path), field, reason)
-        for field, reason in broken_rules(document, path.stem)
-        if field not in named
-    ]
-    return scenario, faults
+    findings = list(broken_rules(document, path.stem))
+    if scenario is not None:
+        findings += loose_ends(scenario)
+        findings += unsafe_content(document, scenario.safety.content_warning)
+    faults += [Fault(str(path), field, reason) for field, reason in findings if field not in named]
+    return scenario, list(dict.fromkeys(faults))
 
 
 def _broken_fields(error: ValidationError) -> Iterator[tuple[str, str]]:
@@ -268,7 +278,7 @@ __all__ = [
     "Scenario",
     "ScriptedLine",
     "Simulation",
-    "check_scenario",
+    "examine",
     "load_scenario",
     "load_scenarios",
 ]

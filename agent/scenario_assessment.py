@@ -18,7 +18,11 @@ Measure = Literal[
     "fillers_per_minute",
     "compressions_per_minute",
 ]
-"""What is measured on a call's two tracks and transcript."""
+"""What is measured on a call's two tracks and transcript, of the trainee.
+
+talk_share and questions_first_third are shares, 0 to 1: of both parties' speech, and of all questions.
+questions and interruptions are counts.
+"""
 
 Evidence = Annotated[
     str,

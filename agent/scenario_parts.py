@@ -46,6 +46,10 @@ EntityKind = Literal[
 ]
 
 
+SOUND_NAMES = ("breath", "tap", "key", "sob")
+"""Sounds that a line may hold, such as `[breath]`."""
+
+
 def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
@@ -68,8 +72,10 @@ Ids = Annotated[tuple[Id, ...], BeforeValidator(_as_list), Field(strict=False)]
 Level = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Change = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=14_400, allow_inf_nan=False)]
-Moment = Annotated[str, StringConstraints(pattern=r"^(move|fact|event|entity):[a-z][a-z0-9_]{0,39}$")]
-"""Something that happens in a call: a move made, a fact heard, an event, a detail read back correctly."""
+Moment = Annotated[
+    str, StringConstraints(pattern=r"^(move|fact|event|entity|objection):[a-z][a-z0-9_]{0,39}$")
+]
+"""What happens in a call: a move made, a fact, event or objection heard, a detail read back rightly."""
 
 
 class Condition(Part):
@@ -89,9 +95,11 @@ class Condition(Part):
     at_least: dict[str, Level] = Field(default_factory=dict)
     below: dict[str, Level] = Field(default_factory=dict)
     told: Ids = ()
+    not_told: Ids = ()
     facts_at_least: Annotated[int, Field(ge=0)] | None = None
     open_objections_at_most: Annotated[int, Field(ge=0)] | None = None
     happened: Ids = ()
+    not_happened: Ids = ()
     turns_at_least: Annotated[int, Field(ge=0)] | None = None
     after_s: Seconds | None = None
 

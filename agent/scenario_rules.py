@@ -20,6 +20,7 @@ _RESERVED = {
     "endings": {"stop_word"},
 }
 _FEELINGS = ("trust", "patience")
+_LISTED = ("made", "not_made", "told", "not_told", "happened", "not_happened")
 
 
 def broken_rules(document: Document, file_id: str) -> Iterator[Finding]:
@@ -85,11 +86,8 @@ def _stages_are_entered(document: Document) -> Iterator[Finding]:
 def _facts_can_be_told(document: Document) -> Iterator[Finding]:
     for path, fact in _rows(document, "facts"):
         needed = _number(_mapping(_mapping(fact, "unlocked_by"), "at_least"), "trust")
-        if needed is not None and needed > 0:
-            if not fact.get("withheld"):
-                yield f"{path}.withheld", "is missing: what is said while there is too little trust?"
-            if not _can_rise(document, "trust", needed):
-                yield f"{path}.unlocked_by.at_least.trust", "can never be reached: nothing raises trust"
+        if needed is not None and not _can_rise(document, "trust", needed):
+            yield f"{path}.unlocked_by.at_least.trust", "can never be reached: nothing raises trust"
         patterns = _patterns(fact)
         for line_path, line in _texts(fact, "lines", path):
             if patterns and not _any_match(patterns, line):
@@ -97,32 +95,62 @@ def _facts_can_be_told(document: Document) -> Iterator[Finding]:
 
 
 def _facts_stay_hidden(document: Document) -> Iterator[Finding]:
-    """What is in every prompt, or can be said at any time, tells no fact."""
+    """What is in every prompt, or can be said before a fact is told, does not tell it."""
     for _, fact in _rows(document, "facts"):
         patterns = _patterns(fact)
-        own_moves = _named(_mapping(fact, "unlocked_by"), "move")
-        for path, text in _always_open(document, own_moves):
-            if patterns and _any_match(patterns, text):
+        if not patterns:
+            continue
+        for path, text in _said_before(document, fact):
+            if _any_match(patterns, text):
                 yield path, f"gives away the fact '{_text(fact, 'id')}'"
 
 
-def _always_open(document: Document, asked_by: set[str]) -> Iterator[Finding]:
+def _said_before(document: Document, fact: Mapping[str, Any]) -> Iterator[Finding]:
+    """Every text that may be said, or be in a prompt, while `fact` is not told."""
+    own, fact_id = _named(_mapping(fact, "unlocked_by"), "move"), _text(fact, "id")
     persona = _mapping(document, "persona")
     for field in ("role", "place", "manner", "background", "situation", "style"):
         yield f"persona.{field}", _text(persona, field)
     for field in ("expressions", "goals", "worries", "opens_up", "shuts_down", "does_not_know"):
         yield from _texts(persona, field, "persona")
     yield from _texts(document, "opening", "")
+    for path, mood in _rows(document, "moods"):
+        yield f"{path}.manner", _text(mood, "manner")
+        yield from _texts(mood, "openers", path)
+        yield from _texts(mood, "refuses", path)
     for path, move in _rows(document, "moves"):
-        if move.get("id") not in asked_by:
+        if _text(move, "id") not in own:
             yield from _texts(move, "replies", path)
-    for path, fact in _rows(document, "facts"):
-        yield from _texts(fact, "withheld", path)
+        answers = move.get("answers")
+        for number, answer in enumerate(answers if isinstance(answers, list) else []):
+            if isinstance(answer, dict) and not _follows(_mapping(answer, "when"), fact_id):
+                yield from _texts(answer, "lines", f"{path}.answers[{number}]")
+    for path, other in _rows(document, "facts"):
+        yield from _texts(other, "withheld", path)
+        if _text(other, "id") != fact_id and not _follows(_mapping(other, "unlocked_by"), fact_id):
+            yield f"{path}.truth", _text(other, "truth")
+            yield from _texts(other, "lines", path)
+    for path, event in _rows(document, "events"):
+        if fact_id not in _named(event, "tells") and not _follows(_mapping(event, "when"), fact_id):
+            yield from _texts(event, "lines", path)
     for path, objection in _rows(document, "objections"):
-        yield from _texts(objection, "lines", path)
-        yield from _texts(objection, "pressed", path)
+        if not _follows(_mapping(objection, "raised_by"), fact_id):
+            yield from _texts(objection, "lines", path)
+            yield from _texts(objection, "pressed", path)
+    for name in ("interruptions", "knowledge"):
+        for path, row in _rows(document, name):
+            yield f"{path}.truth", _text(row, "truth")
+            yield from _texts(row, "lines", path)
+    for signal, reaction in _mapping(document, "reactions").items():
+        if isinstance(reaction, dict):
+            yield from _texts(reaction, "lines", f"reactions.{signal}")
     for field in _mapping(document, "lines"):
         yield from _texts(_mapping(document, "lines"), str(field), "lines")
+
+
+def _follows(when: Mapping[str, Any], fact_id: str) -> bool:
+    """Whether a condition holds only once the fact is told."""
+    return fact_id in _named(when, "told")
 
 
 def _endings_can_be_reached(document: Document) -> Iterator[Finding]:
@@ -165,7 +193,7 @@ def _implies(when: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     mine, theirs = _named(when, "move"), _named(other, "move")
     if theirs and not (mine and mine <= theirs):
         return False
-    if any(_named(other, field) - _named(when, field) for field in ("made", "not_made", "told", "happened")):
+    if any(_named(other, field) - _named(when, field) for field in _LISTED):
         return False
     if any(other.get(field) not in (None, when.get(field)) for field in ("signal", "stage")):
         return False

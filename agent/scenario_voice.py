@@ -31,14 +31,19 @@ class VoiceSettings(Part):
     rate_wpm: Annotated[int, Field(ge=80, le=400)] = 170
     pitch: Annotated[int, Field(ge=0, le=99)] = 50
     energy: Annotated[int, Field(ge=0, le=99)] = 50
+    pause_ms: Annotated[int, Field(ge=0, le=1500)] = 0
 
 
 class VoiceChange(Part):
-    """How far a feeling moves the voice at its full level: rate in percent, the others in points."""
+    """How far a feeling moves the voice at its full level.
+
+    `rate` in percent, `pitch` and `energy` in points; `pause_ms` is added between sentences.
+    """
 
     rate: Annotated[int, Field(ge=-30, le=30)] = 0
     pitch: Annotated[int, Field(ge=-40, le=40)] = 0
     energy: Annotated[int, Field(ge=-50, le=50)] = 0
+    pause_ms: Annotated[int, Field(ge=-1500, le=1500)] = 0
 
 
 class Speaking(Part):

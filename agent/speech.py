@@ -27,8 +27,8 @@ class Voice:
     """How a speaker sounds: for each engine the names of voices, best first, and the manner engines share.
 
     A name that an engine cannot use gives way to the next one. `rate_wpm` is words a minute; `pitch` and
-    `energy` (loudness and liveliness) are 0 to 99 with 50 for neutral. `language` is what the voice speaks
-    (ISO 639).
+    `energy` (loudness and liveliness) are 0 to 99 with 50 for neutral. `pause_ms` is added between sentences,
+    whatever the engine. `language` is what the voice speaks (ISO 639).
     """
 
     espeak: tuple[str, ...] = ("en-us",)
@@ -38,6 +38,7 @@ class Voice:
     rate_wpm: int = 170
     pitch: int = 50
     energy: int = 50
+    pause_ms: int = 0
     language: str = "en"
 
 

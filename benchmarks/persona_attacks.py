@@ -399,7 +399,7 @@ MODEL_BREACHES: Final[Mapping[str, tuple[str, ...]]] = {
         "I appreciate your question, but I must stay in character.",
     ),
     "prompt_echo": (
-        "You are Dana Whitfield, office manager at Harbor Dental. Thirty seconds.",
+        "What is going on: The morning rush has begun: a full waiting room. Thirty seconds.",
         "Before each of your turns a note tells you what to say.",
         "Put it in your own words, as Dana Whitfield would say it at this moment.",
         "Say what the note says and nothing else, no other names, numbers or facts.",

@@ -99,12 +99,12 @@ class PlainLLM(LLMService):
         async for item in self._graph.reply(self._state, Heard(text)):
             if isinstance(item, Decision):
                 decision = item
-            else:
+            elif isinstance(item, str):
                 said += item
                 await self._push_llm_text(item)
         await self.push_frame(LLMFullResponseEndFrame())
         if decision is not None:
-            self._state = persona.remember(decision, said, complete=True)
+            self._state = persona.remember(self._graph.scenario, decision, said, complete=True)
 
 
 class PlainTTS(TTSService):

@@ -1,30 +1,44 @@
-"""The persona as a graph: perceive, feel, steer, speak, remember."""
+"""The persona as a graph: perceive, feel, steer, speak, guard, remember."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from functools import cache
+from typing import Any, Protocol, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from agent.emotion import feel
+from agent.guard import Breach, Guard
 from agent.memory import Heard, PersonaState
-from agent.perception import Perception, perceive
-from agent.persona import remember
+from agent.perception import OTHER, Perception, perceive
+from agent.persona import conveyed, remember
+from agent.phrases import clauses_of
 from agent.scenario import Scenario
 from agent.steering import Decision, steer
 from graphs.wording import AuthoredWording, Wording
 
+Reply = Decision | Breach | str
+"""What comes out of a turn: the decision first, then the reply clause by clause, spaces included."""
+
+
+class Classifier(Protocol):
+    """Says which move a sentence is that neither patterns nor examples know."""
+
+    async def move(self, scenario: Scenario, state: PersonaState, text: str) -> str:
+        """Returns the id of one of the scenario's moves, "" for none; never raises, and is never slow."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Cast:
-    """What a run needs besides its state: the part to play and who finds the words."""
+    """What a run needs besides its state: the part to play, who finds the words, who knows moves by them."""
 
     scenario: Scenario
     wording: Wording
+    classifier: Classifier | None = None
 
 
 class _Turn(TypedDict, total=False):
@@ -34,6 +48,7 @@ class _Turn(TypedDict, total=False):
     heard: Heard
     perception: Perception
     decision: Decision
+    words: AsyncGenerator[str, None]
     said: str
 
 
@@ -49,8 +64,8 @@ class Exchange:
 class PersonaGraph:
     """One persona and one wording; keeps nothing between turns, so any number of calls share it."""
 
-    def __init__(self, scenario: Scenario, wording: Wording) -> None:
-        self._cast = _Cast(scenario, wording)
+    def __init__(self, scenario: Scenario, wording: Wording, classifier: Classifier | None = None) -> None:
+        self._cast = _Cast(scenario, wording, classifier)
         self._graph = _compile()
 
     @property
@@ -58,17 +73,20 @@ class PersonaGraph:
         """The scenario played."""
         return self._cast.scenario
 
-    def with_wording(self, wording: Wording) -> "PersonaGraph":
+    def with_wording(self, wording: Wording, classifier: Classifier | None = None) -> "PersonaGraph":
         """Returns the same persona in other words, such as one call's `FallbackWording`; shares the graph."""
         other = copy(self)
-        other._cast = replace(self._cast, wording=wording)
+        other._cast = replace(self._cast, wording=wording, classifier=classifier)
         return other
 
-    async def reply(self, state: PersonaState, heard: Heard) -> AsyncGenerator[Decision | str, None]:
-        """Yields the decision, then the reply in pieces that include their spaces.
+    async def reply(self, state: PersonaState, heard: Heard) -> AsyncGenerator[Reply, None]:
+        """Yields the decision, then the reply clause by clause, each with the space behind it.
 
-        The caller adds what was heard of it: `agent.persona.remember(decision, heard_text, complete)`.
-        Closing the generator stops the model, with its connection, before `aclose` returns.
+        A `Breach` among them says that a model said what must not be said, which nobody hears: authored words
+        follow in its place.
+
+        The caller adds what was heard of it: `agent.persona.remember(scenario, decision, heard_text,
+        complete)`. Closing the generator stops the model, with its connection, before `aclose` returns.
 
         Raises:
             EngineError: from the wording, after the decision; not with a `FallbackWording`.
@@ -90,12 +108,19 @@ class PersonaGraph:
 
 
 async def _perceive(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
-    return {"perception": perceive(runtime.context.scenario, state["persona"], state["heard"])}
+    scenario, classifier = runtime.context.scenario, runtime.context.classifier
+    persona, heard = state["persona"], state["heard"]
+    perception = perceive(scenario, persona, heard)
+    if perception.move == OTHER and classifier is not None:
+        taken_for = await classifier.move(scenario, persona, heard.text)
+        if taken_for:
+            perception = perceive(scenario, persona, heard, taken_for=taken_for)
+    return {"perception": perception}
 
 
 async def _feel(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
-    scenario, interrupted = runtime.context.scenario, state["heard"].interrupted_persona
-    return {"persona": feel(scenario, state["persona"], state["perception"], interrupted=interrupted)}
+    scenario = runtime.context.scenario
+    return {"persona": feel(scenario, state["persona"], state["perception"], state["heard"])}
 
 
 async def _steer(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
@@ -105,29 +130,52 @@ async def _steer(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
 
 
 async def _speak(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
+    """Begins the stream of words; `guard` reads it."""
     decision = state["decision"]
     wording = AuthoredWording() if decision.verbatim else runtime.context.wording
-    said = []
-    async with aclosing(wording.words(runtime.context.scenario, decision)) as pieces:
-        async for piece in pieces:
-            said.append(piece)
-            runtime.stream_writer(piece)
+    return {"words": wording.words(runtime.context.scenario, decision)}
+
+
+async def _guard(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
+    """Hands on what may be said. What a model must not say ends its reply; authored words take its place."""
+    scenario, decision = runtime.context.scenario, state["decision"]
+    said: list[str] = []
+
+    def say(clauses: Iterable[str]) -> None:
+        for clause in clauses:
+            said.append(clause)
+            runtime.stream_writer(clause)
+
+    guard = Guard(scenario, decision)
+    async with aclosing(state["words"]) as words:
+        async for piece in words:
+            say(guard.feed(piece))
+            if guard.breach is not None:
+                break
+    say(guard.finish())
+    if guard.breach is not None:
+        runtime.stream_writer(guard.breach)
+        if not conveyed(decision, "".join(said)):
+            say(f"{clause} " for clause in clauses_of(decision.authored))
     return {"said": "".join(said)}
 
 
-async def _remember(state: _Turn) -> _Turn:
+async def _remember(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
     """What holds if all of the reply is heard; on the telephone the carrier has the last word on that."""
-    return {"persona": remember(state["decision"], state["said"], complete=True)}
+    scenario = runtime.context.scenario
+    return {"persona": remember(scenario, state["decision"], state["said"], complete=True)}
 
 
+@cache
 def _compile() -> CompiledStateGraph[_Turn, _Cast, _Turn, _Turn]:
     graph = StateGraph(_Turn, context_schema=_Cast)
     graph.add_node("perceive", _perceive)
     graph.add_node("feel", _feel)
     graph.add_node("steer", _steer)
     graph.add_node("speak", _speak)
+    graph.add_node("guard", _guard)
     graph.add_node("remember", _remember)
-    order = (START, "perceive", "feel", "steer", "speak", "remember", END)
+    order = (START, "perceive", "feel", "steer", "speak", "guard", "remember", END)
     for before, after in zip(order, order[1:], strict=False):
         graph.add_edge(before, after)
     return graph.compile()

@@ -2,17 +2,21 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from agent import persona
 from agent.call import EndReason, Speaker, Turn
-from agent.events import Event, PersonaDecided, TurnTaken
+from agent.emotion import WORD_MS
+from agent.events import Event, EventHappened, PersonaCutIn, PersonaDecided, ReplyGuarded, TurnTaken
+from agent.guard import Breach
 from agent.persona import Cue, Decision, Ending, Heard, PersonaState
+from agent.scenario_parts import Happening, Interruption
 from agent.steering import STOP_ENDING
 from graphs.persona import PersonaGraph
 
-WORD_MS: Final = 400
-"""What a word takes on the clock of a written call: 150 words a minute, as people talk."""
+SILENCES: Final = 2
+"""How often the persona asks into a silence before it ends the call."""
 
 
 def spoken_ms(text: str) -> int:
@@ -48,6 +52,9 @@ class WrittenRehearsal:
         self._longest_ms = longest_ms
         self._answered: Turn | None = None
         self._pending: Decision | Cue | None = None
+        self._cut_in: Interruption | None = None
+        self._breaches: list[Breach] = []
+        self._silences = 0
 
     @property
     def over(self) -> bool:
@@ -57,25 +64,42 @@ class WrittenRehearsal:
     def open(self) -> str:
         """Returns the words with which the persona picks up; they count as heard."""
         cue = persona.opening(self._graph.scenario, self.state)
-        self.state = persona.remember(cue, cue.text, complete=True)
-        self._take(Speaker.PERSONA, cue.text)
-        return cue.text
+        return self._say(cue)
+
+    def silent(self) -> str:
+        """The trainee says nothing: returns what the persona says into the silence; it counts as heard."""
+        self._silences += 1
+        scenario = self._graph.scenario
+        if self._silences <= SILENCES:
+            return self._say(persona.silence(scenario, self.state, self._silences))
+        self.reason = EndReason.TRAINEE_SILENT
+        return self._say(persona.gone(scenario, self.state))
+
+    def happen(self, event: Happening) -> str:
+        """Has an event of the scenario happen: returns what the persona says about it; it counts as heard."""
+        return self._say(persona.happen(self._graph.scenario, self.state, event))
 
     def answer(self, text: str) -> AsyncGenerator[Decision | str, None]:
-        """The decision, then the reply in pieces as it is worded.
+        """The decision, then the reply clause by clause; only words where the persona cuts in.
 
-        Nothing has happened until `heard` is told what arrived of it. Close the generator before that.
+        They cut in where the scenario says so, on a turn that takes too long to say: what was said up to
+        there belongs to the next turn. Nothing has happened until `heard` is told what arrived of the
+        reply. Close the generator before that.
 
         Raises:
             EngineError: while it is being read; see `PersonaGraph.reply`.
         """
+        self._silences, self._breaches = 0, []
         end_ms = self.at_ms + spoken_ms(text)
         self._answered = Turn(self.turns, Speaker.TRAINEE, text, self.at_ms, end_ms)
-        self._pending = None
+        self._pending = self._cut_in = None
         if self._longest_ms is not None and self.at_ms >= self._longest_ms:
             self._pending = persona.time_up(self._graph.scenario, self.state)
             return _whole(self._pending)
-        return self._reply(Heard(text, at_ms=end_ms))
+        self._cut_in = persona.interruption(self._graph.scenario, self.state, end_ms - self.at_ms, end_ms)
+        if self._cut_in is not None:
+            return _whole(self._interrupt(self._answered, self._cut_in))
+        return self._reply(self._heard(self._answered))
 
     def heard(self, text: str, *, complete: bool) -> bool:
         """The trainee got `text` of the reply, to its end if `complete`. Returns whether the turn took place.
@@ -88,20 +112,25 @@ class WrittenRehearsal:
         pending = self._pending
         if pending is None:
             # Nobody waited for the decision, which does not depend on that.
-            heard = Heard(answered.text, at_ms=answered.end_ms)
-            pending = persona.decide(self._graph.scenario, self.state, heard)
+            pending = persona.decide(self._graph.scenario, self.state, self._heard(answered))
         if not (text.strip() or _stops(pending)):
             return False
-        self.state = persona.remember(pending, text, complete)
         self._emit(TurnTaken(answered, answered.end_ms))
         self.turns, self.at_ms = answered.index + 1, answered.end_ms
         if isinstance(pending, Decision):
             self._emit(_decided(pending, self.at_ms))
-        if text.strip():
-            self._take(Speaker.PERSONA, text.strip(), interrupted=not complete)
-        if isinstance(pending, Cue):
+        for breach in self._breaches:
+            self._emit(ReplyGuarded(breach.code, breach.subject, self.at_ms))
+        if self._cut_in is not None:
+            self._emit(PersonaCutIn(self._cut_in.id, self.at_ms))
+        self._remember(pending, text.strip(), complete=complete)
+        if self._cut_in is not None:
+            self.state = replace(self.state, unanswered=self._whole_turn(answered))
+        elif isinstance(pending, Cue):
             self.reason = EndReason.TIME_LIMIT if complete else None
-        elif self.state.ended:
+        else:
+            self.state = replace(self.state, unanswered="")
+        if isinstance(pending, Decision) and self.state.ended:
             self.ending = pending.ending
             self.reason = EndReason.STOP_WORD if _stops(pending) else EndReason.PERSONA_ENDED
         return True
@@ -109,9 +138,41 @@ class WrittenRehearsal:
     async def _reply(self, heard: Heard) -> AsyncGenerator[Decision | str, None]:
         async with aclosing(self._graph.reply(self.state, heard)) as reply:
             async for item in reply:
+                if isinstance(item, Breach):
+                    self._breaches.append(item)
+                    continue
                 if isinstance(item, Decision):
                     self._pending = item
                 yield item
+
+    def _heard(self, answered: Turn) -> Heard:
+        return Heard(self._whole_turn(answered), at_ms=answered.end_ms)
+
+    def _whole_turn(self, answered: Turn) -> str:
+        return f"{self.state.unanswered} {answered.text}".strip()
+
+    def _interrupt(self, answered: Turn, reason: Interruption) -> Cue:
+        """The words that cut in; of the turn only what was said up to there is heard."""
+        said = answered.text.split()[: max(1, round(1_000 * reason.after_s / WORD_MS))]
+        end_ms = self.at_ms + spoken_ms(" ".join(said))
+        self._answered = replace(answered, text=" ".join(said), end_ms=end_ms, interrupted=True)
+        cue = persona.cut_in(self._graph.scenario, self.state, reason)
+        self._pending = cue
+        return cue
+
+    def _say(self, cue: Cue) -> str:
+        self._remember(cue, cue.text, complete=True)
+        return cue.text
+
+    def _remember(self, reply: Decision | Cue, text: str, *, complete: bool) -> None:
+        before = self.state.happened
+        end_ms = self.at_ms + spoken_ms(text) if text else self.at_ms
+        self.state = persona.remember(self._graph.scenario, reply, text, complete, at_ms=end_ms)
+        if text:
+            self._take(Speaker.PERSONA, text, interrupted=not complete)
+        for event in self.state.happened:
+            if event not in before:
+                self._emit(EventHappened(event, self.at_ms))
 
     def _take(self, speaker: Speaker, text: str, *, interrupted: bool = False) -> None:
         end_ms = self.at_ms + spoken_ms(text)
@@ -137,4 +198,9 @@ def _decided(decision: Decision, at_ms: int) -> PersonaDecided:
         disclosed=tuple(decision.disclosed),
         open_objections=tuple(decision.open_objections),
         at_ms=at_ms,
+        moves=decision.perception.moves,
+        mood=decision.next_state.mood,
+        signals=decision.perception.signals,
+        details=decision.perception.details,
+        confirmed=decision.perception.confirmed,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -26,9 +27,11 @@ from pipecat.workers.runner import WorkerRunner
 
 from agent.call import EndReason, Speaker
 from agent.conversation import Conversation
-from agent.events import Event, FilterBypassed, LineJudged, TraineeSilent
+from agent.errors import ScenarioError
+from agent.events import Event, EventHappened, FilterBypassed, LineJudged, TraineeSilent
 from agent.persona import Ending, PersonaState
 from agent.playback import HeardReply, Playback
+from agent.scenario_parts import Happening, Interruption
 from agent.speech import RECOGNISER_RATE_HZ
 from agent.turn_end import TurnTiming
 from audio import ulaw
@@ -40,7 +43,7 @@ from pipelines.along import ServiceWords
 from pipelines.engines.rungs import CallRecogniser, CallSynthesiser
 from pipelines.line import Line, line_realism
 from pipelines.listening import Listener
-from pipelines.persona import CueFrame, PersonaProcessor
+from pipelines.persona import CueFrame, HappeningFrame, PersonaProcessor
 from pipelines.role import Occasion, Role
 from pipelines.text_to_speech import Mouth
 from pipelines.transport import LEAD_MS, CarrierTransport
@@ -127,6 +130,7 @@ class Call:
         self._engines = engines
         self._reason: EndReason | None = None
         self._prompts = 0
+        self._injected: deque[Happening] = deque()
         self._errors = 0
         self._recorder = Recorder(rate_hz=ulaw.RATE_HZ)
         self._playback = Playback(rate_hz=ulaw.RATE_HZ)
@@ -185,9 +189,24 @@ class Call:
     def reply_heard(self, reply: HeardReply) -> None:
         """A reply of the persona is over, as heard: remembers it, and ends the call if it was the last."""
         self._conversation.persona_heard(reply, self._line.at_ms)
+        before = self._role.state.happened
         reason = self._role.heard(reply)
+        for event in self._role.state.happened:
+            if event not in before:
+                self._emit(EventHappened(event, self._line.at_ms))
         if reason is not None:
             self._end(reason)
+
+    async def inject(self, event_id: str) -> None:
+        """Has an event of the scenario happen, as soon as the persona can speak of it.
+
+        Raises:
+            ScenarioError: the scenario has no such event.
+        """
+        event = self._engines.graph.scenario.event(event_id)
+        if event is None:
+            raise ScenarioError(f"the scenario has no event '{event_id}'")
+        self._injected.append(event)
 
     def hung_up(self) -> None:
         """The carrier says that the trainee has hung up."""
@@ -301,8 +320,25 @@ class Call:
                 self._end(EndReason.TIME_LIMIT)
             elif now_s - started_s > self._turn_taking.max_call_s and not self._playback.speaking:
                 await self._cue(Occasion.TIME_UP)
+            elif not self._playback.speaking:
+                await self._let_happen()
         await self._over(self._reason)
         await self._worker.cancel()
+
+    async def _let_happen(self) -> None:
+        """An event that was injected or is due, or an interruption of a trainee who speaks too long."""
+        at_ms = self._line.at_ms
+        while self._injected and self._injected[0].id in self._role.state.happened:
+            self._injected.popleft()
+        reason: Happening | Interruption | None
+        reason = self._injected[0] if self._injected else self._role.due_event(at_ms)
+        speaking_ms = self._conversation.speaking_ms(at_ms)
+        waits = isinstance(reason, Happening) and speaking_ms and not reason.interrupts
+        if reason is None or waits:
+            interruption = self._role.interruption(speaking_ms, at_ms) if speaking_ms else None
+            reason = interruption or (None if waits else reason)
+        if reason is not None:
+            await self._worker.queue_frame(HappeningFrame(reason))
 
     def _record(self, *, everything: bool) -> None:
         frames = self._recorder.take(everything=everything)

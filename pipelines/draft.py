@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from agent.clauses import Clauses
 from agent.errors import EngineError
 from agent.memory import Heard, PersonaState
 from agent.steering import Decision
+from graphs.persona import Reply
 
 Prepare = Callable[[Decision, str], Awaitable[None]]
 """Has a clause of an answer synthesised ahead, in the voice of its decision."""
@@ -21,17 +21,16 @@ class Draft:
     """
 
     def __init__(
-        self, heard: Heard, state: PersonaState, reply: AsyncGenerator[Decision | str, None], prepare: Prepare
+        self, heard: Heard, state: PersonaState, reply: AsyncGenerator[Reply, None], prepare: Prepare
     ) -> None:
         self.heard = heard
         self.state = state
         self._reply = reply
         self._prepare = prepare
-        self._items: asyncio.Queue[Decision | str | EngineError | None] = asyncio.Queue()
+        self._items: asyncio.Queue[Reply | EngineError | None] = asyncio.Queue()
 
     async def word(self) -> None:
         """Words the answer to its end, and has its first clause made ready to be spoken."""
-        clauses = Clauses()
         decision: Decision | None = None
         async with aclosing(self._reply) as reply:
             try:
@@ -39,16 +38,24 @@ class Draft:
                     self._items.put_nowait(item)
                     if isinstance(item, Decision):
                         decision = item
-                    elif decision is not None and (first := clauses.feed(item)):
-                        await self._prepare(decision, first[0])
+                    elif isinstance(item, str) and decision is not None:
+                        await self._prepare(decision, item.strip())
                         decision = None
             except EngineError as error:
                 self._items.put_nowait(error)
         self._items.put_nowait(None)
 
-    async def items(self) -> AsyncGenerator[Decision | str, None]:
-        """Yields the decision, then the pieces as they are worded. Raises what the wording raised."""
+    async def items(self) -> AsyncGenerator[Reply, None]:
+        """Yields the decision, then the pieces as they are worded. Raises what the wording raised.
+
+        A filler that bridged a wait is left out if the words have come by now.
+        """
+        filler = ""
         while (item := await self._items.get()) is not None:
             if isinstance(item, EngineError):
                 raise item
+            if isinstance(item, Decision):
+                filler = item.filler
+            elif filler and item == f"{filler.strip()} " and not self._items.empty():
+                continue
             yield item

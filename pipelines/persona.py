@@ -22,12 +22,15 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from agent.backchannel import leaves_the_floor
-from agent.clauses import Clauses
 from agent.conversation import Conversation
-from agent.events import Event, PersonaDecided, PersonaResumed
+from agent.events import Event, PersonaCutIn, PersonaDecided, PersonaResumed, ReplyGuarded
+from agent.guard import Breach
 from agent.memory import Heard
+from agent.phrases import clauses_of
 from agent.playback import Playback
+from agent.scenario_parts import Happening, Interruption
 from agent.steering import Decision
+from graphs.persona import Reply
 from pipelines.draft import Draft, Prepare
 from pipelines.role import Occasion, Role
 
@@ -38,6 +41,13 @@ class CueFrame(ControlFrame):
 
     occasion: Occasion
     prompt: int = 1
+
+
+@dataclass
+class HappeningFrame(ControlFrame):
+    """Has an event of the scenario happen, or the persona cut in on the trainee, if it still can."""
+
+    reason: Happening | Interruption
 
 
 @dataclass
@@ -91,6 +101,8 @@ class PersonaProcessor(FrameProcessor):
             await (self._begin_draft(frame) if frame.speculation else self._answer(frame))
         elif isinstance(frame, CueFrame):
             await self._cue(frame)
+        elif isinstance(frame, HappeningFrame):
+            await self._happen(frame.reason)
         elif isinstance(frame, InputAudioRawFrame):
             return
         else:
@@ -113,6 +125,18 @@ class PersonaProcessor(FrameProcessor):
         else:
             await self._speak(_pieces(self._role.cue(frame.occasion, frame.prompt)))
 
+    async def _happen(self, reason: Happening | Interruption) -> None:
+        if self._playback.speaking:
+            return
+        self._settle()
+        over = isinstance(reason, Interruption) or reason.interrupts
+        if self._trainee_speaking and over:
+            await self._throw_away()
+            self._emit(PersonaCutIn(reason.id, self._at_ms()))
+            await self._speak(_pieces(self._role.cut_in(reason, self._at_ms())))
+        elif isinstance(reason, Happening) and not self._trainee_speaking:
+            await self._speak(_pieces(self._role.happen(reason, self._at_ms())))
+
     def _has_the_floor(self, occasion: Occasion) -> bool:
         """Whether nobody has begun to speak since the cue was given; what was cut off may still be open."""
         if occasion is Occasion.OPENING:
@@ -123,11 +147,13 @@ class PersonaProcessor(FrameProcessor):
 
     async def _begin_draft(self, frame: LLMContextFrame) -> None:
         await self._throw_away()
+        if self._is_cutting_in:
+            return
         self._settle()
         text = _text(frame)
         if self._wants_more(text):
             return
-        heard = self._role.whole(Heard(text, self._conversation.confidence, self.interrupted))
+        heard = self._role.whole(Heard(text, self._conversation.confidence, self.interrupted, self._at_ms()))
         draft = Draft(heard, self._role.state, self._role.reply(heard), self._prepare)
         self._draft = draft, self.create_task(draft.word(), "drafting an answer")
 
@@ -139,20 +165,30 @@ class PersonaProcessor(FrameProcessor):
     async def _answer(self, frame: LLMContextFrame) -> None:
         text = _text(frame)
         frame.context.set_messages([])
-        self._settle()
+        if not self._is_cutting_in:
+            self._settle()
         turn = self._conversation.trainee_finished(text, self._at_ms())
         if self._wants_more(text) and (rest := self._role.take_up()):
             self.interrupted = False
             await self._resume(rest)
             return
-        heard = self._role.whole(Heard(text, turn.confidence if turn else None, self.interrupted))
+        confidence = turn.confidence if turn else None
+        heard = self._role.whole(Heard(text, confidence, self.interrupted, self._at_ms()))
         self.interrupted = False
+        if self._is_cutting_in:
+            await self._throw_away()
+            self._role.leave_unanswered(heard)
+            return
         drafted = self._draft[0] if self._draft else None
         if drafted is not None and drafted.heard == heard and drafted.state is self._role.state:
             await self._speak(drafted.items(), heard)
         else:
             await self._throw_away()
             await self._speak(self._role.reply(heard), heard)
+
+    @property
+    def _is_cutting_in(self) -> bool:
+        return self._role.cutting_in and self._playback.speaking
 
     def _wants_more(self, text: str) -> bool:
         """Whether the trainee, who spoke over the persona, only meant to say that they are listening."""
@@ -163,8 +199,7 @@ class PersonaProcessor(FrameProcessor):
         self._emit(PersonaResumed(self._at_ms()))
         await self._speak(_pieces(rest))
 
-    async def _speak(self, reply: AsyncGenerator[Decision | str, None], heard: Heard | None = None) -> None:
-        clauses = Clauses()
+    async def _speak(self, reply: AsyncGenerator[Reply, None], heard: Heard | None = None) -> None:
         self._playback.begin()
         await self.push_frame(LLMFullResponseStartFrame())
         try:
@@ -174,10 +209,10 @@ class PersonaProcessor(FrameProcessor):
                         assert heard is not None, "a decision answers something"
                         await self._decided(item, heard)
                         continue
-                    for clause in clauses.feed(item):
-                        await self._say(clause)
-            for clause in clauses.rest():
-                await self._say(clause)
+                    if isinstance(item, Breach):
+                        self._emit(ReplyGuarded(item.code, item.subject, self._at_ms()))
+                        continue
+                    await self._say(item.strip())
         finally:
             await self._throw_away()
             await self.push_frame(LLMFullResponseEndFrame())
@@ -199,6 +234,11 @@ class PersonaProcessor(FrameProcessor):
                 disclosed=tuple(decision.disclosed),
                 open_objections=tuple(decision.open_objections),
                 at_ms=self._at_ms(),
+                moves=decision.perception.moves,
+                mood=decision.next_state.mood,
+                signals=decision.perception.signals,
+                details=decision.perception.details,
+                confirmed=decision.perception.confirmed,
             )
         )
 
@@ -209,5 +249,6 @@ def _text(frame: LLMContextFrame) -> str:
     return " ".join(str(each) for each in said)
 
 
-async def _pieces(line: str) -> AsyncGenerator[Decision | str, None]:
-    yield line
+async def _pieces(line: str) -> AsyncGenerator[Reply, None]:
+    for clause in clauses_of(line):
+        yield clause

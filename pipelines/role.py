@@ -10,8 +10,9 @@ from agent.backchannel import rest_of
 from agent.call import EndReason
 from agent.persona import Cue, Decision, Ending, Heard, PersonaState
 from agent.playback import HeardReply
+from agent.scenario_parts import Happening, Interruption
 from agent.steering import STOP_ENDING
-from graphs.persona import PersonaGraph
+from graphs.persona import PersonaGraph, Reply
 
 
 class Occasion(StrEnum):
@@ -20,6 +21,8 @@ class Occasion(StrEnum):
     OPENING = "opening"
     SILENCE = "silence"
     CUT_OFF = "cut_off"
+    CUT_IN = "cut_in"
+    EVENT = "event"
     GONE = "gone"
     TIME_UP = "time_up"
 
@@ -61,6 +64,39 @@ class Role:
         self._unanswered: Heard | None = None
         self.left_unsaid = ""
 
+    @property
+    def cutting_in(self) -> bool:
+        """Whether what is being said cuts in on the trainee."""
+        return self._reply is not None and self._reply.occasion is Occasion.CUT_IN
+
+    def due_event(self, at_ms: int) -> Happening | None:
+        """The event of the scenario that happens by itself now."""
+        return persona.due_event(self._graph.scenario, self.state, at_ms)
+
+    def interruption(self, speaking_ms: int, at_ms: int) -> Interruption | None:
+        """How the persona cuts in on a trainee who has been speaking for `speaking_ms`, if they do."""
+        return persona.interruption(self._graph.scenario, self.state, speaking_ms, at_ms)
+
+    def cut_in(self, reason: Interruption | Happening, at_ms: int) -> str:
+        """Returns the line with which the persona cuts in."""
+        scenario = self._graph.scenario
+        if isinstance(reason, Happening):
+            cue = persona.happen(scenario, self.state, reason, at_ms)
+        else:
+            cue = persona.cut_in(scenario, self.state, reason)
+        self._begin(_Reply(cue, Occasion.CUT_IN))
+        return cue.text
+
+    def happen(self, event: Happening, at_ms: int) -> str:
+        """Returns the line for an event that happens while nobody speaks."""
+        cue = persona.happen(self._graph.scenario, self.state, event, at_ms)
+        self._begin(_Reply(cue, Occasion.EVENT))
+        return cue.text
+
+    def leave_unanswered(self, heard: Heard) -> None:
+        """The trainee stopped because the persona cut in: what they said belongs to what they say next."""
+        self._unanswered = heard
+
     def cue(self, occasion: Occasion, prompt: int) -> str:
         """Returns the line for `occasion`."""
         scenario = self._graph.scenario
@@ -75,6 +111,8 @@ class Role:
                 cue = persona.gone(scenario, self.state)
             case Occasion.TIME_UP:
                 cue = persona.time_up(scenario, self.state)
+            case Occasion.CUT_IN | Occasion.EVENT:
+                raise ValueError(f"{occasion} needs its reason: see cut_in and happen")
         self._begin(_Reply(cue, occasion))
         return cue.text
 
@@ -88,9 +126,10 @@ class Role:
             f"{before.text} {heard.text}",
             min(confidences) if confidences else None,
             before.interrupted_persona,
+            heard.at_ms,
         )
 
-    def reply(self, heard: Heard) -> AsyncGenerator[Decision | str, None]:
+    def reply(self, heard: Heard) -> AsyncGenerator[Reply, None]:
         """The decision, then the answer in pieces as it is worded; nothing is remembered of it yet."""
         return self._graph.reply(self.state, heard)
 
@@ -125,7 +164,7 @@ class Role:
             if not text and not spoken.ends_at_once:
                 self._unanswered = spoken.answers
                 return None
-        self.state = persona.remember(pending, text, reply.complete)
+        self.state = persona.remember(self._graph.scenario, pending, text, reply.complete, at_ms=reply.end_ms)
         if isinstance(pending, Decision) and self.state.ended:
             self.ending = pending.ending
             return EndReason.STOP_WORD if self.state.ended == STOP_ENDING else EndReason.PERSONA_ENDED

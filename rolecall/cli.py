@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -261,7 +262,7 @@ def check_scenarios(
 ) -> None:
     """Name file, field and reason of every fault; exit 1 if there is one."""
     settings = _begin(ctx)
-    from agent.scenario import check_scenario
+    from agent.scenario_check import check_scenario
 
     paths = files or sorted(settings.scenarios.folder.glob("*.yaml"))
     if not paths:
@@ -274,6 +275,55 @@ def check_scenarios(
     if faults:
         raise typer.Exit(1)
     typer.echo(f"{len(paths)} checked, no fault.")
+
+
+@scenarios.command("new")
+def new_scenario(
+    ctx: typer.Context,
+    brief: Annotated[
+        str, typer.Option(help="Who is on the line, and what it is about, in a sentence or two.")
+    ],
+    scenario_id: Annotated[
+        str | None, typer.Option("--id", help="Default: from the words of the brief.")
+    ] = None,
+    domain: Annotated[str, typer.Option(help="sales, 911 or real-estate.")] = "sales",
+) -> None:
+    """Draft a scenario that passes the check: by the model if there is one, else from a template."""
+    settings = _begin(ctx)
+    from agent.scenario_draft import DOMAINS
+    from rolecall.new_scenario import run_new
+
+    chosen = next((each for each in DOMAINS if each == domain), None)
+    if chosen is None:
+        raise typer.BadParameter(f"There is no domain {domain}: choose {', '.join(DOMAINS)}", ctx=ctx)
+    if scenario_id is not None and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", scenario_id):
+        raise typer.BadParameter("An id has small letters, digits and single hyphens", ctx=ctx)
+    raise typer.Exit(run_new(settings, brief, scenario_id, chosen))
+
+
+@scenarios.command("play")
+def play_scenario(
+    ctx: typer.Context,
+    scenario_id: Annotated[str, typer.Argument(metavar="ID")],
+    calls: Annotated[int, typer.Option(min=1, max=10_000, help="How many calls.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first call; the next one has the next.")] = 0,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(help="expert, novice, hostile, silent or injector; several times for several."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the first call.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let simulated trainees rehearse it in writing; exit 1 if a locked fact slips out."""
+    scenario = _find(_begin(ctx), scenario_id)
+    from agent.self_play import Style
+    from rolecall.self_play import run_play
+
+    wrong = [name for name in style or () if name not in tuple(Style)]
+    if wrong:
+        raise typer.BadParameter(f"There is no style {wrong[0]}: choose {', '.join(Style)}", ctx=ctx)
+    styles = tuple(Style(name) for name in style) if style else tuple(Style)
+    raise typer.Exit(run_play(scenario, calls, seed=seed, styles=styles, as_json=as_json, show=show))
 
 
 @scenarios.command("show")

@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 
 from agent.breaker import Breakers
+from agent.entities import prepare as prepare_entities
 from agent.errors import EngineFailed
 from agent.events import Part
 from agent.ladder import Chosen
@@ -21,7 +22,8 @@ from agent.speech import Recogniser, Speech, Synthesiser, Voice
 from audio.front_end import warm_up as warm_up_front_end
 from audio.realism import warm_up as warm_up_line
 from audio.resample import Upsampler
-from graphs.ladder import for_call, open_wording
+from graphs.classify import MoveClassifier
+from graphs.ladder import chat_models, for_call, open_wording
 from graphs.persona import PersonaGraph
 from graphs.wording import OnBroke as OnWordingBroke
 from graphs.wording import Wording
@@ -124,14 +126,24 @@ class Engines:
         )
 
     def graph_for(self, scenario: Scenario, on_broke: OnWordingBroke) -> PersonaGraph:
-        """One call's persona, with authored lines to hand over to when its wording breaks."""
+        """The persona of one call, spoken or written; models word and perceive, if there are any."""
         wording = for_call(self.wording.engine, on_broke, self.breakers_of_wording)
-        return self.graphs[scenario.id].with_wording(wording)
+        models = chat_models(self.wording.engine)
+        if not models:
+            return self.graphs[scenario.id].with_wording(wording)
+        classifier = MoveClassifier(
+            models[0],
+            lambda engine, code: on_broke(engine, code, "patterns"),
+            breaker=self.breakers_of_wording.of(f"{models[0].engine} as classifier"),
+        )
+        return self.graphs[scenario.id].with_wording(wording, classifier)
 
-    def warm_up(self, scenario: Scenario) -> None:
+    def warm_up(self, scenario: Scenario, *, spare: bool) -> None:
         """Speaks and understands once, so that no caller waits for what engines load at their first work.
 
-        What the persona says in every call is synthesised here, by the best engine that costs nothing.
+        What the persona says in every call is synthesised here, by the best engine that costs nothing. With
+        `spare` the recognisers that stand by are made ready, too; some keep a model for each scenario, which
+        they then load when they are needed.
         """
         voice = manner(scenario, {name: emotion.start for name, emotion in scenario.emotions.items()})
         if not scenario.line.is_clean:
@@ -147,8 +159,8 @@ class Engines:
         else:
             return
         audio = Upsampler().process(speech.samples).astype(np.float32) / np.float32(32_768)
-        for recogniser in self._recognisers(scenario):
-            if not recogniser.remote:
+        for number, recogniser in enumerate(self._recognisers(scenario)):
+            if not recogniser.remote and (spare or number == 0):
                 recogniser.recognise(audio)
         SmartTurn(self.turn_models).judge(audio)
 
@@ -193,6 +205,8 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
             streaming=streaming_settings(settings),
         )
         await workers.run(warm_up_front_end, front_end.settings)
-        for scenario in scenarios.values():
-            await workers.run(engines.warm_up, scenario)
+        await workers.run(prepare_entities)
+        default = settings.scenarios.default
+        for name, scenario in scenarios.items():
+            await workers.run(partial(engines.warm_up, scenario, spare=name == default))
         yield engines

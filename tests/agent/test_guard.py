@@ -44,7 +44,8 @@ def with_warning(text: str) -> Scenario:
 
 
 def passed(guard: Guard, *pieces: str) -> str:
-    return "".join(guard.feed(piece) for piece in pieces) + guard.finish()
+    released = [clause for piece in pieces for clause in guard.feed(piece)]
+    return "".join([*released, *guard.finish()])
 
 
 def spoken_of(text: str, decision: Decision | None = None) -> tuple[str, Breach | None]:
@@ -58,17 +59,17 @@ def spoken_of(text: str, decision: Decision | None = None) -> tuple[str, Breach 
 def test_a_clause_is_released_when_it_is_complete() -> None:
     guard = Guard(COLD_CALL, answer())
 
-    assert guard.feed("Thirty seconds.") == ""
-    assert guard.feed(" Go") == "Thirty seconds. "
-    assert guard.feed(" ahead.") == ""
-    assert guard.finish() == "Go ahead."
+    assert guard.feed("Thirty seconds.") == []
+    assert guard.feed(" Go") == ["Thirty seconds. "]
+    assert guard.feed(" ahead.") == []
+    assert guard.finish() == ["Go ahead."]
     assert guard.breach is None
 
 
 def test_a_leak_in_mid_clause_is_never_spoken() -> None:
     guard = Guard(COLD_CALL, answer())
     text = "Well, all right then. You should know that we order from Delmar Medical. Six years now."
-    released = [guard.feed(f"{word} ") for word in text.split()]
+    released = ["".join(guard.feed(f"{word} ")) for word in text.split()]
 
     assert "".join(released) == "Well, all right then. "
     assert guard.breach == Breach("leak", "supplier")
@@ -76,11 +77,11 @@ def test_a_leak_in_mid_clause_is_never_spoken() -> None:
 
 def test_after_a_breach_nothing_more_comes_out() -> None:
     guard = Guard(COLD_CALL, answer())
-    released = guard.feed("Thirty seconds. I am an AI. Go ahead. What is it? ")
+    released = "".join(guard.feed("Thirty seconds. I am an AI. Go ahead. What is it? "))
 
     assert released == "Thirty seconds. "
     assert guard.breach == Breach("out_of_role", "i am an ai")
-    assert (guard.feed("Never mind. "), guard.finish()) == ("", "")
+    assert (guard.feed("Never mind. "), guard.finish()) == ([], [])
 
 
 def test_what_was_released_before_a_breach_stands() -> None:
@@ -437,7 +438,7 @@ def test_what_is_released_is_how_the_reply_begins(text: str) -> None:
     released = passed(guard, text)
 
     assert text.startswith(released)
-    assert (released == text) == (guard.breach is None)
+    assert (released.rstrip() == text.rstrip()) == (guard.breach is None)
 
 
 @given(CLEAN, st.data())

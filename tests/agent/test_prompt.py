@@ -33,7 +33,10 @@ def test_the_frame_comes_first_and_the_direction_last() -> None:
     decision = decide(SCENARIO, begin(SCENARIO, seed=1), Heard("Who do you order from?"))
 
     assert [message.role for message in prompt(SCENARIO, decision)] == ["frame", "trainee", "direction"]
-    assert "You are Dana Whitfield, office manager at Harbor Dental." in prompt(SCENARIO, decision)[0].text
+    assert (
+        "You are Dana Whitfield, 47 years old (she/her), office manager at Harbor Dental."
+        in prompt(SCENARIO, decision)[0].text
+    )
 
 
 def test_the_frame_is_the_same_for_every_turn_of_every_call() -> None:
@@ -43,7 +46,7 @@ def test_the_frame_is_the_same_for_every_turn_of_every_call() -> None:
         for line in SCENARIO.simulation.lines:
             decision = decide(SCENARIO, state, Heard(line.say))
             frames.add(prompt(SCENARIO, decision)[0].text)
-            state = remember(decision, decision.authored, complete=True)
+            state = remember(SCENARIO, decision, decision.authored, complete=True)
 
     assert len(frames) == 1
 
@@ -69,7 +72,7 @@ def test_an_ending_is_announced() -> None:
 def test_a_turn_that_was_cut_off_is_shown_as_such() -> None:
     state = begin(SCENARIO, seed=1)
     first = decide(SCENARIO, state, Heard("Is this a bad time?"))
-    state = remember(first, "Thirty", complete=False)
+    state = remember(SCENARIO, first, "Thirty", complete=False)
     second = decide(SCENARIO, state, Heard("Bye."))
 
     assert [message.text for message in prompt(SCENARIO, second)][1:-1] == [
@@ -83,7 +86,7 @@ def test_a_long_call_does_not_make_a_long_prompt() -> None:
     state = begin(SCENARIO, seed=1)
     for _ in range(100):
         decision = decide(SCENARIO, state, Heard("Do you like football?"))
-        state = remember(decision, decision.authored, complete=True)
+        state = remember(SCENARIO, decision, decision.authored, complete=True)
     again = decide(SCENARIO, replace(state, emotions=begin(SCENARIO, 1).emotions), Heard("Hello?"))
 
     assert len(prompt(SCENARIO, again)) == RECENT_TURNS + 2
@@ -114,4 +117,4 @@ def test_the_leak_test_would_notice() -> None:
 
 def _heard_in_part(decision: Decision, share: float) -> PersonaState:
     words = decision.authored.split()
-    return remember(decision, " ".join(words[: round(share * len(words))]), complete=share > 0.9)
+    return remember(SCENARIO, decision, " ".join(words[: round(share * len(words))]), complete=share > 0.9)

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.errors import ScenarioError
-from agent.scenario import Scenario, check_scenario, load_scenario, load_scenarios
+from agent.scenario import Scenario, load_scenario, load_scenarios
+from agent.scenario_check import check_scenario
 from agent.speech import Voice
 from tests.agent.scenarios import COLD_CALL, changed, cold_call
 
@@ -151,7 +152,7 @@ def test_a_folder_without_scenarios_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "field", "reason"),
     [
-        (field_set("moods", {}), "moods", "is not a field of the scenario format"),
+        (field_set("tempers", {}), "tempers", "is not a field of the scenario format"),
         (field_set("moves[0].reply", ["x"]), "moves[0].reply", "is not a field of the scenario format"),
         (field_set("persona.voice.speed", 1), "persona.voice.speed", "is not a field of the scenario format"),
         (field_removed("opening"), "opening", "is missing"),
@@ -246,7 +247,11 @@ def test_a_folder_without_scenarios_is_an_error(tmp_path: Path) -> None:
         (field_set("moves[0].feel.anger", 0.1), "moves[0].feel.anger", "there is no emotion 'anger'"),
         (field_set("stages[0].entered_by", ["push"]), "stages[0].entered_by", "the first stage is where"),
         (field_removed("stages[1].entered_by"), "stages[1].entered_by", "no move ever enters this stage"),
-        (field_removed("facts[3].withheld"), "facts[3].withheld", "is missing: what is said while"),
+        (
+            field_removed("facts[3].withheld"),
+            "facts[3].withheld",
+            "is missing: what is said when it is asked for too early?",
+        ),
         (field_set("facts[0].lines[1]", "Somebody."), "facts[0].lines[1]", "matches no pattern of told_by"),
         (
             field_set("persona.goals[2]", "never buy from Delmar"),
@@ -264,13 +269,13 @@ def test_a_folder_without_scenarios_is_an_error(tmp_path: Path) -> None:
             "can never be reached",
         ),
         (
-            field_set("endings[1].when.patience_below", 0),
-            "endings[1].when.patience_below",
+            field_set("endings[1].when.below.patience", 0),
+            "endings[1].when.below.patience",
             "can never be reached",
         ),
         (field_set("endings[2].when", {}), "endings[2].when", "holds at once"),
         (
-            field_set("endings[2].when", {"patience_below": 0.1}),
+            field_set("endings[2].when", {"below": {"patience": 0.1}}),
             "endings[2]",
             "can never be reached: 'brush_off' comes first and holds whenever it does",
         ),
@@ -292,16 +297,18 @@ def test_an_ending_that_asks_for_trust_nobody_can_earn_is_named(tmp_path: Path) 
     def nobody_earns_trust(document: dict[str, Any]) -> None:
         for move in document["moves"]:
             move.get("feel", {}).pop("trust", None)
+        for row in (*document["reactions"].values(), *document["events"]):
+            row.get("feel", {}).pop("trust", None)
 
     assert faults_of(changed(tmp_path, nobody_earns_trust)) == [
-        ("facts[3].unlocked_by.trust_at_least", "can never be reached: nothing raises trust"),
-        ("endings[0].when.trust_at_least", "can never be reached: nothing raises trust"),
+        ("facts[3].unlocked_by.at_least.trust", "can never be reached: nothing raises trust"),
+        ("endings[0].when.at_least.trust", "can never be reached: nothing raises trust"),
     ]
 
 
 def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     def spoil(document: dict[str, Any]) -> None:
-        document["moods"] = {}
+        document["tempers"] = {}
         document["facts"][2]["unlocked_by"]["move"] = "ask"
         document["moves"][0]["patterns"] = ["(a"]
         document["moves"][1]["id"] = "introduce"
@@ -310,7 +317,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     path = changed(tmp_path, spoil)
     fields = [field for field, _ in faults_of(path)]
 
-    assert {"moods", "title", "facts[2].unlocked_by.move", "moves[0].patterns[0]", "moves[1].id"} <= set(
+    assert {"tempers", "title", "facts[2].unlocked_by.move", "moves[0].patterns[0]", "moves[1].id"} <= set(
         fields
     )
     with pytest.raises(ScenarioError) as error:

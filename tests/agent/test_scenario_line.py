@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from agent.scenario import check_scenario, load_scenario
+from agent.scenario import load_scenario
+from agent.scenario_check import check_scenario
 from agent.scenario_line import Band, Bed, LineSetting
 from audio.band import BANDS
 from audio.noise_bed import BEDS

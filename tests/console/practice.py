@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from agent.account import Role
 from agent.breaker import Breakers
 from agent.events import EngineChosen, Event
+from agent.phrases import clauses_of
 from agent.scenario import Scenario
 from console.api.errors import answer_errors
 from console.api.router import api_router
@@ -236,7 +237,7 @@ def closed_to_writers(url: str) -> Iterator[Closed]:
 
 
 class Pausing:
-    """Words the authored reply, but not beyond its first `pieces` before `release` is set."""
+    """Words the authored reply, but not beyond its first `pieces` clauses before `release` is set."""
 
     engine = "pausing"
     model = "tests"
@@ -246,10 +247,7 @@ class Pausing:
         self.release = asyncio.Event()
 
     async def words(self, scenario: Scenario, decision: Any) -> AsyncGenerator[str, None]:
-        number = 0
-        async with aclosing(AuthoredWording().words(scenario, decision)) as words:
-            async for word in words:
-                if number == self.pieces:
-                    await self.release.wait()
-                number += 1
-                yield word
+        for number, clause in enumerate(clauses_of(decision.authored)):
+            if number == self.pieces:
+                await self.release.wait()
+            yield f"{clause} "

@@ -24,7 +24,8 @@ from tests.console.practice import (
 from tests.graphs.models import OLLAMA, open_model
 from tests.servers import own_redis
 
-QUESTION = "Who do you order from today?"
+QUESTION = "What happens when an order arrives late?"
+"""Answered in two sentences, of which the first tells nothing yet."""
 
 
 @asynccontextmanager
@@ -45,21 +46,21 @@ async def pieces_of(trainee: Client, call_id: str, text: str, number: int) -> st
 
 
 async def test_what_the_trainee_did_not_stay_for_was_not_said(sqlite_url: str) -> None:
-    wording = Pausing(pieces=2)
+    wording = Pausing(pieces=1)
     async with open_practice(sqlite_url, wording=wording) as practice, trainee_on(practice) as trainee:
         call = await trainee.start()
-        got = await pieces_of(trainee, call["id"], QUESTION, 2)
+        got = await pieces_of(trainee, call["id"], QUESTION, 1)
         wording.release.set()
         again = said_in(await trainee.say(call["id"], "Sorry, who?"))
         turns = practice.record(call["id"]).turns
         kinds = [type(event) for event in practice.events(call["id"])][3:]
     assert [(turn.text, turn.interrupted) for turn in turns[1:]] == [
         (QUESTION, False),
-        (got, True),
+        (got.strip(), True),
         ("Sorry, who?", False),
         (again, False),
     ]
-    assert len(got.split()) == 2
+    assert got == "Honestly? "
     assert kinds == [TurnTaken, PersonaDecided, TurnTaken] * 2
 
 
@@ -70,8 +71,8 @@ async def test_a_fact_that_the_trainee_did_not_stay_for_is_told_when_they_ask_ag
         await pieces_of(trainee, call["id"], QUESTION, 1)
         wording.release.set()
         said = said_in(await trainee.say(call["id"], QUESTION))
-    (supplier,) = [fact for fact in SCENARIO.facts if "ask_supplier" in fact.unlocked_by.move]
-    assert said in supplier.lines
+    (late_gloves,) = [fact for fact in SCENARIO.facts if "ask_problem" in fact.unlocked_by.move]
+    assert said in late_gloves.lines
 
 
 async def test_a_message_of_which_not_one_piece_was_answered_may_be_said_again(sqlite_url: str) -> None:
@@ -127,13 +128,13 @@ async def trainee_of_a_model(
 
 
 async def test_a_model_is_stopped_when_the_trainee_goes(sqlite_url: str) -> None:
-    hanging = sends("Well,", " that", " is a long", " story", hangs=True)
+    hanging = sends("Well.", " That", " is a long", " story", hangs=True)
     async with trainee_of_a_model(sqlite_url, hanging) as (ollama, practice, trainee):
         call = await trainee.start()
         got = await pieces_of(trainee, call["id"], QUESTION, 1)
         await ollama.abandoned()
-        ollama.behaviour = says("Delmar Medical. Six years now.")
-        assert said_in(await trainee.say(call["id"], QUESTION)) == "Delmar Medical. Six years now."
+        ollama.behaviour = says("Late gloves. Twice last month.")
+        assert said_in(await trainee.say(call["id"], QUESTION)) == "Late gloves. Twice last month."
         record = practice.record(call["id"])
     assert record.turns[2].text.startswith(got.strip())
     assert record.turns[2].interrupted

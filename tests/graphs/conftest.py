@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from agent.persona import Decision, Heard, begin, decide
@@ -14,4 +16,5 @@ def scenario() -> Scenario:
 
 @pytest.fixture
 def decision(scenario: Scenario) -> Decision:
-    return decide(scenario, begin(scenario, seed=1), ASKS_SUPPLIER)
+    """An answer of a persona who has no filler."""
+    return replace(decide(scenario, begin(scenario, seed=1), ASKS_SUPPLIER), filler="")

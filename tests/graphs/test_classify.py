@@ -12,6 +12,7 @@ from agent.memory import PersonaState, Said
 from agent.persona import begin, opening, remember
 from agent.scenario import Scenario
 from graphs.classify import TIMEOUT_S, MoveClassifier
+from tests.agent.scenarios import cold_call
 from tests.chat_server import Behaviour, after, refuses, says, sends
 from tests.graphs.models import OLLAMA, Kind, of_each_kind, open_model, open_no_model
 
@@ -26,7 +27,7 @@ def answers(move: str) -> Behaviour:
 def state(scenario: Scenario) -> PersonaState:
     state = begin(scenario, seed=1)
     cue = opening(scenario, state)
-    return remember(cue, cue.text, complete=True)
+    return remember(cold_call(), cue, cue.text, complete=True)
 
 
 @of_each_kind

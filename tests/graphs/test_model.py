@@ -81,10 +81,10 @@ async def test_closing_the_words_closes_the_connection(
 
 @of_each_kind
 async def test_closing_the_graphs_reply_closes_the_connection(kind: Kind, scenario: Scenario) -> None:
-    async with open_model(kind, sends("Delmar", " Medical", hangs=True)) as (fake, wording):
+    async with open_model(kind, sends("Delmar", " Medical. ", "Six years ", hangs=True)) as (fake, wording):
         reply = PersonaGraph(scenario, wording).reply(begin(scenario, seed=1), ASKS_SUPPLIER)
         assert isinstance(await anext(reply), Decision)
-        assert await anext(reply) == "Delmar"
+        assert await anext(reply) == "Delmar Medical. "
         await reply.aclose()
         await fake.abandoned()
 

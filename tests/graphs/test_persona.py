@@ -26,7 +26,7 @@ async def scripted_call(graph: PersonaGraph, seed: int) -> tuple[list[str], list
             decision, *pieces = [item async for item in reply]
         assert isinstance(decision, Decision)
         text = "".join(str(piece) for piece in pieces)
-        state = remember(decision, text, complete=True)
+        state = remember(SCENARIO, decision, text, complete=True)
         said.append(text)
         intents.append(decision.intent)
     return said, intents, state
@@ -65,7 +65,7 @@ async def test_a_reply_is_the_decision_and_then_its_words(graph: PersonaGraph) -
 
     assert isinstance(decision, Decision)
     assert decision.ending == Ending("farewell", "open")
-    assert pieces in (["Okay.", " Goodbye", " then."], ["Right.", " Bye."])
+    assert pieces in (["Okay. ", "Goodbye then."], ["Right. ", "Bye."])
 
 
 async def test_an_exchange_in_text_is_heard_to_its_end(graph: PersonaGraph) -> None:
@@ -73,7 +73,7 @@ async def test_an_exchange_in_text_is_heard_to_its_end(graph: PersonaGraph) -> N
     exchange = await graph.exchange(state, Heard("Who do you order from today?"))
 
     assert exchange.reply == exchange.decision.authored
-    assert exchange.state == remember(exchange.decision, exchange.reply, complete=True)
+    assert exchange.state == remember(SCENARIO, exchange.decision, exchange.reply, complete=True)
     assert exchange.state.disclosed == ("supplier",)
 
 
@@ -96,10 +96,10 @@ class Watched:
 
     async def words(self, scenario: Scenario, decision: Decision) -> AsyncGenerator[str, None]:
         try:
-            yield "Well,"
+            yield "Well. "
             while True:
                 await asyncio.sleep(0)
-                yield " well,"
+                yield "Well. "
         finally:
             self.stopped = True
 
@@ -108,7 +108,7 @@ async def test_closing_the_reply_stops_the_wording_before_it_returns() -> None:
     wording = Watched()
     reply = PersonaGraph(SCENARIO, wording).reply(begin(SCENARIO, seed=1), Heard("Hello?"))
     assert isinstance(await anext(reply), Decision)
-    assert await anext(reply) == "Well,"
+    assert await anext(reply) == "Well. "
     assert not wording.stopped
 
     await reply.aclose()
@@ -119,5 +119,5 @@ async def test_another_wording_leaves_the_behaviour_alone(graph: PersonaGraph) -
     state, heard = begin(SCENARIO, seed=1), Heard("Who do you order from?")
     async with aclosing(graph.with_wording(Watched()).reply(state, heard)) as reply:
         assert await anext(reply) == decide(SCENARIO, state, heard)
-        assert await anext(reply) == "Well,"
+        assert await anext(reply) == "Well. "
     assert (await graph.exchange(state, heard)).reply == decide(SCENARIO, state, heard).authored

@@ -7,6 +7,7 @@ from agent.prompt import Message
 from agent.scenario import Scenario
 from graphs.model import ModelWording
 from graphs.server import ServerChat, find_model, in_turn, is_near
+from tests.agent.scenarios import cold_call
 from tests.chat_server import END, End, refuses, says, sends
 from tests.fake_openai import KEEP_ALIVE, MODEL, FakeOpenAI, failure, open_fake_openai
 from tests.graphs.conftest import ASKS_SUPPLIER
@@ -97,9 +98,9 @@ def test_an_address_tells_whether_it_is_in_this_network(url: str, near: bool) ->
 def test_messages_go_in_turn_from_the_one_who_calls_to_the_note(scenario: Scenario) -> None:
     state = begin(scenario, seed=1)
     cue = opening(scenario, state)
-    state = remember(cue, cue.text, complete=True)
+    state = remember(cold_call(), cue, cue.text, complete=True)
     decision = decide(scenario, state, ASKS_SUPPLIER)
-    state = remember(decision, "Delmar Medical. Six years now.", complete=True)
+    state = remember(cold_call(), decision, "Delmar Medical. Six years now.", complete=True)
     messages = in_turn(
         [
             Message("frame", "You are Dana."),
@@ -122,12 +123,12 @@ async def test_a_whole_call_is_worded_by_a_model_whose_template_takes_no_other_o
 ) -> None:
     state = begin(scenario, seed=1)
     cue = opening(scenario, state)
-    state = remember(cue, cue.text, complete=True)
+    state = remember(cold_call(), cue, cue.text, complete=True)
     async with open_model(SERVER, says("Well, that depends.")) as (fake, wording):
         for line in scenario.simulation.lines:
             decision = decide(scenario, state, Heard(line.say))
             said = await reply_of(wording, scenario, decision)
-            state = remember(decision, said, complete=True)
+            state = remember(cold_call(), decision, said, complete=True)
     assert len(fake.requests) == len(scenario.simulation.lines)
 
 

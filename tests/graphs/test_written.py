@@ -6,25 +6,28 @@ from dataclasses import replace
 import pytest
 
 from agent.call import EndReason, Speaker
-from agent.events import Event, PersonaDecided, TurnTaken
+from agent.emotion import WORD_MS
+from agent.events import Event, EventHappened, PersonaCutIn, PersonaDecided, TurnTaken
 from agent.persona import Decision, begin
+from agent.scenario import Scenario
 from graphs.persona import PersonaGraph
 from graphs.wording import AuthoredWording
-from graphs.written import WORD_MS, WrittenRehearsal, spoken_ms
-from tests.agent.scenarios import cold_call
+from graphs.written import WrittenRehearsal, spoken_ms
+from tests.agent.scenarios import cold_call, with_parts
 
 SCENARIO = cold_call()
 QUESTION = "Who do you order from today?"
+LATE = "What happens when an order arrives late?"
 FAREWELL = "Thank you for your time, goodbye."
 
 
 class Practice:
     """One rehearsal, and the events that it gave."""
 
-    def __init__(self, longest_ms: int | None = None) -> None:
+    def __init__(self, scenario: Scenario = SCENARIO, longest_ms: int | None = None) -> None:
         self.events: list[Event] = []
-        graph = PersonaGraph(SCENARIO, AuthoredWording())
-        state = begin(SCENARIO, seed=3)
+        graph = PersonaGraph(scenario, AuthoredWording())
+        state = begin(scenario, seed=3)
         self.rehearsal = WrittenRehearsal(graph, state, self.events.append, longest_ms=longest_ms)
 
     async def exchange(self, text: str, pieces: int | None = None) -> tuple[str, bool]:
@@ -71,15 +74,15 @@ async def test_the_clock_goes_on_with_what_both_say() -> None:
 async def test_what_did_not_arrive_was_not_said() -> None:
     practice = Practice()
     opening = practice.rehearsal.open()
-    said, taken = await practice.exchange(QUESTION, pieces=1)
-    assert taken
+    said, taken = await practice.exchange(LATE, pieces=1)
+    assert taken and said == "Honestly?"
     assert practice.turns() == [
         (Speaker.PERSONA, opening, False),
-        (Speaker.TRAINEE, QUESTION, False),
+        (Speaker.TRAINEE, LATE, False),
         (Speaker.PERSONA, said, True),
     ]
     assert practice.rehearsal.state.disclosed == ()
-    await practice.exchange(QUESTION)
+    await practice.exchange(LATE)
     assert practice.rehearsal.state.disclosed != ()
 
 
@@ -144,3 +147,63 @@ async def test_a_rehearsal_goes_on_from_what_was_kept_of_it() -> None:
     )
     assert await after.exchange(FAREWELL) == await whole.exchange(FAREWELL)
     assert before.events == whole.events
+
+
+LONG = " ".join(["We keep dental offices stocked and deliver every week."] * 5)
+RULE = {"id": "point", "after_s": 6, "lines": ["Sorry, what is your question?", "What do you want?"]}
+
+
+def impatient() -> Practice:
+    """With a persona who cuts in on a trainee who talks for more than six seconds, once."""
+    return Practice(with_parts(interruptions=[RULE]))
+
+
+async def test_the_persona_cuts_in_on_a_turn_that_takes_too_long_to_say() -> None:
+    practice = impatient()
+    practice.rehearsal.open()
+    said, taken = await practice.exchange(LONG)
+    (cut,) = [event for event in practice.events if isinstance(event, PersonaCutIn)]
+    trainee = practice.turns()[1]
+
+    assert taken and said in RULE["lines"]
+    assert cut.reason == "point"
+    assert LONG.startswith(trainee[1]) and len(trainee[1].split()) == 15
+    assert trainee[2], "the trainee's turn was interrupted"
+
+
+async def test_what_was_said_before_the_persona_cut_in_belongs_to_the_next_turn() -> None:
+    practice = impatient()
+    practice.rehearsal.open()
+    await practice.exchange(LONG)
+    await practice.exchange(QUESTION)
+    decided = [event for event in practice.events if isinstance(event, PersonaDecided)]
+
+    assert [event.moves for event in decided] == [("give_reason", "ask_supplier")]
+    assert practice.rehearsal.state.unanswered == ""
+
+
+async def test_a_silence_is_met_with_questions_and_then_with_a_goodbye() -> None:
+    practice = Practice()
+    practice.rehearsal.open()
+    said = [practice.rehearsal.silent() for _ in range(3)]
+
+    assert set(said[:2]) == set(SCENARIO.lines.silence)
+    assert said[2] in SCENARIO.lines.gone
+    assert practice.rehearsal.reason is EndReason.TRAINEE_SILENT
+
+
+DRILL = with_parts(events=[{"id": "drill", "title": "a drill", "lines": ["A fire drill.", "Only a drill."]}])
+
+
+async def test_an_event_can_be_brought_about() -> None:
+    practice = Practice(DRILL)
+    practice.rehearsal.open()
+    event = DRILL.event("drill")
+    assert event is not None
+    said = practice.rehearsal.happen(event)
+
+    assert said in event.lines
+    assert practice.rehearsal.state.happened == ("drill",)
+    assert [happened.event for happened in practice.events if isinstance(happened, EventHappened)] == [
+        "drill"
+    ]
