@@ -8,11 +8,12 @@ from typing import NamedTuple
 from agent.call import Speaker
 from agent.conditions import holds
 from agent.emotion import WORD_MS, advanced, feel, moved
+from agent.lines import Line, draw_variant, event_line
 from agent.memory import Heard, ObjectionStatus, PersonaState, Said, begin
 from agent.perception import OTHER, OUT_OF_ROLE, STOP, UNCLEAR, Perception, perceive
 from agent.scenario import Ending, Scenario
 from agent.scenario_parts import Happening, Interruption
-from agent.steering import STOP_ENDING, Brief, Decision, Line, draw_variant, event_line, steer
+from agent.steering import STOP_ENDING, Brief, Decision, steer
 from agent.words import normalise, words
 
 MOST = 0.6

@@ -15,6 +15,8 @@ from agent.scenario import Scenario
 from agent.scenario_parts import Closing, Condition, Move, Signal
 
 MOST_TURNS: Final = 80
+_THOROUGH: Final = 0.5
+"""Share of experts who find out all they can on their way to a success."""
 _CURIOSITY: Final = 0.12
 """Share of an expert's lines that ask what only the fact sheet answers."""
 
@@ -78,6 +80,7 @@ class SimulatedTrainee:
         success = next((each for each in scenario.endings if each.outcome == "success"), scenario.endings[0])
         self._goal = endings.get(goal, success)
         self._needs = _needs_of(scenario, self._goal.when)
+        self._thorough = self._goal.outcome == "success" and self._random.random() < _THOROUGH
         self._said: dict[str, int] = {}
         self._last_line = ""
 
@@ -159,7 +162,7 @@ class SimulatedTrainee:
 
     def _worth(self, state: PersonaState, prospect: _Prospect) -> float:
         if prospect.ending:
-            return 1_000.0 if prospect.ending == self._goal.id else -1_000.0
+            return self._worth_of(prospect.ending)
         move, after = prospect.move, prospect.state
         if move is None:
             return _approach(state, after, self._goal.when) - 1.0
@@ -173,6 +176,11 @@ class SimulatedTrainee:
             worth += 3 * _wellbeing(state.emotions, after.emotions)
         return worth
 
+    def _worth_of(self, ending: str) -> float:
+        if ending != self._goal.id:
+            return -1_000.0
+        return 50.0 if self._thorough else 1_000.0
+
     def _usefulness(self, before: PersonaState, after: PersonaState, move: Move) -> float:
         """What a move brings besides feelings: facts, settled objections, steps on the way, a later stage."""
         scenario, wanted = self._scenario, self._goal.when
@@ -182,6 +190,7 @@ class SimulatedTrainee:
         for fact in scenario.facts:
             if move.id in fact.unlocked_by.move and fact.id not in before.disclosed:
                 if holds(scenario, fact.unlocked_by, after, seen):
+                    worth += 60.0 if self._thorough else 0.0
                     worth += 5.0 if fact.id in self._needs.facts else 2.0 if wanted.facts_at_least else 0.7
                 break
         if wanted.open_objections_at_most is not None:

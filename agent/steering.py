@@ -1,72 +1,23 @@
 """What the persona does about the trainee's turn: answer, object, press, tell, end; and with which line."""
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 from agent.call import Speaker
 from agent.conditions import holds
+from agent.lines import Draw, Line, draw_variant, has_sound
 from agent.memory import Heard, PersonaState
 from agent.noticing import CALLER_NAME, PROMISE
 from agent.perception import OTHER, OUT_OF_ROLE, STOP, UNCLEAR, Perception
 from agent.scenario import Ending, Scenario
-from agent.scenario_parts import Closing, Fact, Happening, Mood, Move, Objection
-
-LineKind = Literal[
-    "opener",
-    "tell_fact",
-    "withhold_fact",
-    "know",
-    "dont_know",
-    "recall",
-    "told_already",
-    "refuse",
-    "react",
-    "object",
-    "press",
-    "reply",
-    "event",
-    "cut_in",
-    "end",
-    "stop",
-    "out_of_role",
-    "unclear",
-    "other",
-    "cut_off",
-]
+from agent.scenario_parts import Closing, Fact, Mood, Move, Objection
 
 STOP_ENDING: Final = "stop_word"
 MOST_ANSWERS: Final = 2
 """How many questions of one turn are answered: the last ones."""
 MOST_ADDITIONS: Final = 2
 """How much a persona says on top of an answer: an objection, a fact nobody asked for, an event."""
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """A fact that a line tells, and the patterns by which it counts as told."""
-
-    fact: str
-    told_by: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing to say, as authored. `subject` is the fact, objection, move, event or ending it is about."""
-
-    kind: LineKind
-    subject: str
-    text: str
-    tells: tuple[Telling, ...] = ()
-
-    @property
-    def intent(self) -> str:
-        """`kind:subject`, or the kind alone where there is no subject."""
-        return f"{self.kind}:{self.subject}" if self.subject else self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +112,7 @@ def steer(scenario: Scenario, state: PersonaState, perception: Perception, heard
        reply if the very move raised it), a fact that is volunteered, an event that happens.
     """
     state = state.with_turn(Speaker.TRAINEE, heard.text, out_of_role=perception.move == OUT_OF_ROLE)
-    draw = _Draw(state)
+    draw = Draw(state)
     closing = _closing(scenario, state, perception)
     ending: Ending | None = None
     if perception.move == STOP:
@@ -186,63 +137,6 @@ def steer(scenario: Scenario, state: PersonaState, perception: Perception, heard
     )
 
 
-def draw_variant(state: PersonaState, key: str, variants: Sequence[str]) -> tuple[str, PersonaState]:
-    """Returns a variant and the state that remembers the draw.
-
-    A variant with a placeholder is drawn only if its value is known, unless all have one.
-    """
-    known = {CALLER_NAME: state.caller_name, PROMISE: state.promises[-1] if state.promises else ""}
-    usable = [
-        text for text in variants if all(known.get(name, "") for name in _PLACEHOLDER.findall(text))
-    ] or variants
-    drawn = state.spoken.get(key, 0)
-    rounds, at = divmod(drawn, len(usable))
-    order: list[int] = []
-    for number in range(rounds + 1):
-        last = order[-1:]
-        order = _shuffled(f"{state.seed}/{key}/{number}", len(usable))
-        if last == order[:1]:
-            order = order[1:] + order[:1]
-    text = _PLACEHOLDER.sub(lambda match: known.get(match[1], ""), usable[order[at]])
-    return text, replace(state, spoken={**state.spoken, key: drawn + 1})
-
-
-def event_line(scenario: Scenario, event: Happening, state: PersonaState) -> tuple[Line, PersonaState]:
-    """Returns what the persona says about an event, and the state that remembers the draw."""
-    draw = _Draw(state)
-    return draw.event(scenario, event), draw.state
-
-
-def has_sound(text: str) -> bool:
-    """Whether a line holds a sound, such as `[breath]`."""
-    return re.search(r"\[[a-z]+\]", text) is not None
-
-
-class _Draw:
-    """Draws authored variants: none comes again before all have been used; the same under the same seed."""
-
-    def __init__(self, state: PersonaState) -> None:
-        self.state = state
-
-    def line(
-        self, kind: LineKind, subject: str, variants: Sequence[str], tells: tuple[Telling, ...] = ()
-    ) -> Line:
-        text, self.state = draw_variant(self.state, f"{kind}:{subject}", variants)
-        return Line(kind, subject, text, tells)
-
-    def fact(self, fact: Fact) -> Line:
-        return self.line("tell_fact", fact.id, fact.lines, (Telling(fact.id, fact.told_by),))
-
-    def event(self, scenario: Scenario, event: Happening) -> Line:
-        tells = tuple(Telling(fact.id, fact.told_by) for fact in scenario.facts if fact.id in event.tells)
-        return self.line("event", event.id, event.lines, tells)
-
-
-def _shuffled(seed: str, size: int) -> list[int]:
-    """A permutation that depends on nothing but its arguments, on any machine."""
-    return sorted(range(size), key=lambda index: hashlib.sha256(f"{seed}/{index}".encode()).digest())
-
-
 def _closing(scenario: Scenario, state: PersonaState, perception: Perception) -> Closing | None:
     if perception.move == STOP:
         return None
@@ -253,7 +147,7 @@ def _closing(scenario: Scenario, state: PersonaState, perception: Perception) ->
     return next((each for each in scenario.endings if holds(scenario, each.when, state, perception)), None)
 
 
-def _answer(scenario: Scenario, state: PersonaState, perception: Perception, draw: _Draw) -> list[Line]:
+def _answer(scenario: Scenario, state: PersonaState, perception: Perception, draw: Draw) -> list[Line]:
     if perception.move == UNCLEAR:
         if "interrupted" in perception.signals:
             return [draw.line("cut_off", "", scenario.lines.cut_off)]
@@ -276,9 +170,7 @@ def _answer(scenario: Scenario, state: PersonaState, perception: Perception, dra
     return [*_opener(mood, state, draw), *lines]
 
 
-def _direct_answer(
-    scenario: Scenario, state: PersonaState, perception: Perception, draw: _Draw
-) -> list[Line]:
+def _direct_answer(scenario: Scenario, state: PersonaState, perception: Perception, draw: Draw) -> list[Line]:
     asked = _asked_for(scenario, state, perception)
     if asked:
         return [_fact_line(scenario, fact, state, perception, draw) for fact in asked]
@@ -292,7 +184,7 @@ def _direct_answer(
 
 
 def _unmoved_answer(
-    scenario: Scenario, state: PersonaState, perception: Perception, draw: _Draw
+    scenario: Scenario, state: PersonaState, perception: Perception, draw: Draw
 ) -> list[Line]:
     """The answer to a turn in which no move was recognised."""
     topic = perception.topic
@@ -312,7 +204,7 @@ def _unmoved_answer(
 
 
 def _additions(
-    scenario: Scenario, state: PersonaState, perception: Perception, draw: _Draw, *, told: tuple[str, ...]
+    scenario: Scenario, state: PersonaState, perception: Perception, draw: Draw, *, told: tuple[str, ...]
 ) -> list[Line]:
     lines: list[Line] = []
     due = _due(scenario, state)
@@ -334,7 +226,7 @@ def _additions(
     return lines[:MOST_ADDITIONS]
 
 
-def _opener(mood: Mood | None, state: PersonaState, draw: _Draw) -> list[Line]:
+def _opener(mood: Mood | None, state: PersonaState, draw: Draw) -> list[Line]:
     """Every other reply of a mood begins with one."""
     if mood is None or not mood.openers or state.turns % 2:
         return []
@@ -370,14 +262,14 @@ def _asked_for(scenario: Scenario, state: PersonaState, perception: Perception) 
 
 
 def _fact_line(
-    scenario: Scenario, fact: Fact, state: PersonaState, perception: Perception, draw: _Draw
+    scenario: Scenario, fact: Fact, state: PersonaState, perception: Perception, draw: Draw
 ) -> Line:
     if holds(scenario, fact.unlocked_by, state, perception):
         return draw.fact(fact)
     return draw.line("withhold_fact", fact.id, fact.withheld)
 
 
-def _reaction(scenario: Scenario, perception: Perception, draw: _Draw) -> Line | None:
+def _reaction(scenario: Scenario, perception: Perception, draw: Draw) -> Line | None:
     for signal in perception.signals:
         reaction = scenario.reactions.get(signal)
         if reaction is not None and reaction.lines:
@@ -386,7 +278,7 @@ def _reaction(scenario: Scenario, perception: Perception, draw: _Draw) -> Line |
 
 
 def _reply_line(
-    scenario: Scenario, move: Move, state: PersonaState, perception: Perception, draw: _Draw
+    scenario: Scenario, move: Move, state: PersonaState, perception: Perception, draw: Draw
 ) -> Line:
     for index, answer in enumerate(move.answers):
         if holds(scenario, answer.when, state, perception):

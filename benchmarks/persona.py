@@ -30,7 +30,7 @@ from graphs.self_play import PlayedCall, coverage, play
 from graphs.wording import AuthoredWording
 
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
-CALLS_QUICK, CALLS = 24, 80
+CALLS_QUICK, CALLS = 32, 100
 """For each scenario."""
 _BROKEN: Final = re.compile(
     r"\b(artificial|a\.?i\.?|language model|chat ?bots?|prompts?|instructions|guidelines|assistants?|"
@@ -183,7 +183,6 @@ def _report(
                 for counts in (seen.stages, seen.endings, seen.facts, seen.events)
             ),
             str(len(leaked)),
-            _rules_met(calls),
         )
     count = sum(len(calls) for calls in played.values())
     median_ms = statistics.median(turn_ms)
@@ -213,14 +212,6 @@ def _report(
         *(f"broken in {where}: {what}: {said}" for where, what, said in attacks["broken"][:5]),
     ]
     return Report(document, targets, [by_scenario], notes)
-
-
-def _rules_met(calls: list[PlayedCall]) -> str:
-    """How many of the rules that were due were met in the calls of experts, whatever their goal."""
-    verdicts = [verdict for call in calls if call.style == "expert" for verdict in call.protocol]
-    due = [verdict for verdict in verdicts if verdict.status != "not_due"]
-    met = sum(1 for verdict in due if verdict.status == "met")
-    return f"{met / len(due):.0%}" if due else "-"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The persona as a graph: perceive, feel, steer, speak, guard, remember."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ class _Turn(TypedDict, total=False):
     heard: Heard
     perception: Perception
     decision: Decision
-    words: AsyncGenerator[str, None]
+    words: AsyncGenerator[str, None] | None
     said: str
 
 
@@ -131,13 +131,17 @@ async def _steer(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
 
 async def _speak(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
     """Begins the stream of words; `guard` reads it."""
-    decision = state["decision"]
-    wording = AuthoredWording() if decision.verbatim else runtime.context.wording
+    decision, wording = state["decision"], runtime.context.wording
+    if decision.verbatim or isinstance(wording, AuthoredWording):
+        return {"words": None}
     return {"words": wording.words(runtime.context.scenario, decision)}
 
 
 async def _guard(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
-    """Hands on what may be said. What a model must not say ends its reply; authored words take its place."""
+    """Hands on what may be said. What a model must not say ends its reply; authored words take its place.
+
+    Authored words are the scenario's own, which `agent.scenario_rules` has checked.
+    """
     scenario, decision = runtime.context.scenario, state["decision"]
     said: list[str] = []
 
@@ -146,8 +150,12 @@ async def _guard(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
             said.append(clause)
             runtime.stream_writer(clause)
 
+    words = state["words"]
+    if words is None:
+        say(_with_spaces(decision.authored))
+        return {"said": "".join(said)}
     guard = Guard(scenario, decision)
-    async with aclosing(state["words"]) as words:
+    async with aclosing(words):
         async for piece in words:
             say(guard.feed(piece))
             if guard.breach is not None:
@@ -156,8 +164,14 @@ async def _guard(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
     if guard.breach is not None:
         runtime.stream_writer(guard.breach)
         if not conveyed(decision, "".join(said)):
-            say(f"{clause} " for clause in clauses_of(decision.authored))
+            say(_with_spaces(decision.authored))
     return {"said": "".join(said)}
+
+
+def _with_spaces(text: str) -> Iterator[str]:
+    *clauses, last = clauses_of(text)
+    yield from (f"{clause} " for clause in clauses)
+    yield last
 
 
 async def _remember(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:

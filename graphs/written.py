@@ -11,6 +11,7 @@ from agent.emotion import WORD_MS
 from agent.events import Event, EventHappened, PersonaCutIn, PersonaDecided, ReplyGuarded, TurnTaken
 from agent.guard import Breach
 from agent.persona import Cue, Decision, Ending, Heard, PersonaState
+from agent.scenario import Scenario
 from agent.scenario_parts import Happening, Interruption
 from agent.steering import STOP_ENDING
 from graphs.persona import PersonaGraph
@@ -57,19 +58,24 @@ class WrittenRehearsal:
         self._silences = 0
 
     @property
+    def scenario(self) -> Scenario:
+        """The scenario played."""
+        return self._graph.scenario
+
+    @property
     def over(self) -> bool:
         """Whether the persona, or the clock, has ended it."""
         return self.reason is not None
 
     def open(self) -> str:
         """Returns the words with which the persona picks up; they count as heard."""
-        cue = persona.opening(self._graph.scenario, self.state)
+        cue = persona.opening(self.scenario, self.state)
         return self._say(cue)
 
     def silent(self) -> str:
         """The trainee says nothing: returns what the persona says into the silence; it counts as heard."""
         self._silences += 1
-        scenario = self._graph.scenario
+        scenario = self.scenario
         if self._silences <= SILENCES:
             return self._say(persona.silence(scenario, self.state, self._silences))
         self.reason = EndReason.TRAINEE_SILENT
@@ -77,7 +83,7 @@ class WrittenRehearsal:
 
     def happen(self, event: Happening) -> str:
         """Has an event of the scenario happen: returns what the persona says about it; it counts as heard."""
-        return self._say(persona.happen(self._graph.scenario, self.state, event))
+        return self._say(persona.happen(self.scenario, self.state, event))
 
     def answer(self, text: str) -> AsyncGenerator[Decision | str, None]:
         """The decision, then the reply clause by clause; only words where the persona cuts in.
@@ -94,9 +100,9 @@ class WrittenRehearsal:
         self._answered = Turn(self.turns, Speaker.TRAINEE, text, self.at_ms, end_ms)
         self._pending = self._cut_in = None
         if self._longest_ms is not None and self.at_ms >= self._longest_ms:
-            self._pending = persona.time_up(self._graph.scenario, self.state)
+            self._pending = persona.time_up(self.scenario, self.state)
             return _whole(self._pending)
-        self._cut_in = persona.interruption(self._graph.scenario, self.state, end_ms - self.at_ms, end_ms)
+        self._cut_in = persona.interruption(self.scenario, self.state, end_ms - self.at_ms, end_ms)
         if self._cut_in is not None:
             return _whole(self._interrupt(self._answered, self._cut_in))
         return self._reply(self._heard(self._answered))
@@ -112,7 +118,7 @@ class WrittenRehearsal:
         pending = self._pending
         if pending is None:
             # Nobody waited for the decision, which does not depend on that.
-            pending = persona.decide(self._graph.scenario, self.state, self._heard(answered))
+            pending = persona.decide(self.scenario, self.state, self._heard(answered))
         if not (text.strip() or _stops(pending)):
             return False
         self._emit(TurnTaken(answered, answered.end_ms))
@@ -156,7 +162,7 @@ class WrittenRehearsal:
         said = answered.text.split()[: max(1, round(1_000 * reason.after_s / WORD_MS))]
         end_ms = self.at_ms + spoken_ms(" ".join(said))
         self._answered = replace(answered, text=" ".join(said), end_ms=end_ms, interrupted=True)
-        cue = persona.cut_in(self._graph.scenario, self.state, reason)
+        cue = persona.cut_in(self.scenario, self.state, reason)
         self._pending = cue
         return cue
 
@@ -167,7 +173,7 @@ class WrittenRehearsal:
     def _remember(self, reply: Decision | Cue, text: str, *, complete: bool) -> None:
         before = self.state.happened
         end_ms = self.at_ms + spoken_ms(text) if text else self.at_ms
-        self.state = persona.remember(self._graph.scenario, reply, text, complete, at_ms=end_ms)
+        self.state = persona.remember(self.scenario, reply, text, complete, at_ms=end_ms)
         if text:
             self._take(Speaker.PERSONA, text, interrupted=not complete)
         for event in self.state.happened:

@@ -1,5 +1,6 @@
 """The engines of one process: each ladder climbed once, each model loaded once, shared by all calls."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -12,7 +13,7 @@ import structlog
 
 from agent.breaker import Breakers
 from agent.entities import prepare as prepare_entities
-from agent.errors import EngineFailed
+from agent.errors import EngineError, EngineFailed
 from agent.events import Part
 from agent.ladder import Chosen
 from agent.manner import manner
@@ -206,7 +207,20 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
         )
         await workers.run(warm_up_front_end, front_end.settings)
         await workers.run(prepare_entities)
-        default = settings.scenarios.default
-        for name, scenario in scenarios.items():
-            await workers.run(partial(engines.warm_up, scenario, spare=name == default))
+        others = dict(scenarios)
+        default = others.pop(settings.scenarios.default, None)
+        if default is not None:
+            await workers.run(partial(engines.warm_up, default, spare=True))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        warming = tasks.create_task(_warm_up_others(engines, others), name="warming up")
+        stack.callback(warming.cancel)
         yield engines
+
+
+async def _warm_up_others(engines: Engines, scenarios: Mapping[str, Scenario]) -> None:
+    """One after the other, behind whatever calls need."""
+    for scenario in scenarios.values():
+        try:
+            await engines.pools.local.run(partial(engines.warm_up, scenario, spare=False))
+        except EngineError as error:
+            log.warning("not_warmed_up", scenario=scenario.id, reason=str(error))

@@ -6,6 +6,8 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
+from functools import partial
+from typing import Final
 
 import structlog
 import typer
@@ -15,7 +17,8 @@ from agent.call import EndReason
 from agent.events import Event, PersonaDecided, TurnTaken
 from agent.ladder import Chosen
 from agent.scenario import Scenario
-from graphs.ladder import for_call, open_wording
+from graphs.classify import MoveClassifier
+from graphs.ladder import chat_models, for_call, open_wording
 from graphs.persona import PersonaGraph
 from graphs.wording import Wording
 from graphs.written import WrittenRehearsal
@@ -24,6 +27,9 @@ from rolecall.settings import Settings
 
 log = structlog.get_logger()
 
+_SILENCE: Final = "/silence"
+_EVENT: Final = "/event"
+
 
 def run_rehearsal(settings: Settings, scenario: Scenario, *, seed: int | None, as_json: bool) -> int:
     """Holds a rehearsal on stdin and stdout; returns the exit code. Raises RolecallError."""
@@ -31,7 +37,7 @@ def run_rehearsal(settings: Settings, scenario: Scenario, *, seed: int | None, a
     # The loop stands still while somebody types: Ctrl-C then ends a read, not a task.
     with asyncio.Runner() as runner, _wording(runner, settings) as chosen:
         events: list[Event] = []
-        graph = PersonaGraph(scenario, for_call(chosen.engine, _note_failure))
+        graph = PersonaGraph(scenario, for_call(chosen.engine, _note_failure), _classifier(chosen.engine))
         rehearsal = WrittenRehearsal(graph, persona.begin(scenario, seed), events.append)
         if as_json:
             _hold_silently(runner, rehearsal)
@@ -64,6 +70,11 @@ def _wording(runner: asyncio.Runner, settings: Settings) -> Iterator[Chosen[Word
         runner.run(stack.aclose())
 
 
+def _classifier(wording: Wording) -> MoveClassifier | None:
+    models = chat_models(wording)
+    return MoveClassifier(models[0], partial(_note_failure, fallback="patterns")) if models else None
+
+
 def _note_failure(engine: str, code: str, fallback: str) -> None:
     log.warning("engine_broke", part="wording", engine=engine, code=code, fallback=fallback)
 
@@ -71,7 +82,9 @@ def _note_failure(engine: str, code: str, fallback: str) -> None:
 def _hold(runner: asyncio.Runner, rehearsal: WrittenRehearsal, scenario: Scenario) -> None:
     name, safety = scenario.persona.name, scenario.safety
     typer.echo(f"{scenario.title}\n\n{scenario.briefing.strip()}\n")
-    typer.echo(f'{safety.content_warning}\nTo end it at any time: "{safety.stop_word}"\n')
+    if safety.content_warning != "none":
+        typer.echo(safety.content_warning)
+    typer.echo(f'To end it at any time: "{safety.stop_word}". To say nothing: {_SILENCE}\n')
     typer.echo(f"{name}: {rehearsal.open()}")
     for line in _lines("you: "):
         typer.echo(f"{name}: ", nl=False)
@@ -90,6 +103,14 @@ def _hold_silently(runner: asyncio.Runner, rehearsal: WrittenRehearsal) -> None:
 
 
 async def _exchange(rehearsal: WrittenRehearsal, line: str, show: Callable[[str], None]) -> None:
+    if line == _SILENCE:
+        show(rehearsal.silent())
+        return
+    if line.startswith(f"{_EVENT} "):
+        event = rehearsal.scenario.event(line.removeprefix(_EVENT).strip())
+        known = ", ".join(event.id for event in rehearsal.scenario.events) or "none"
+        show(rehearsal.happen(event) if event else f"(events that can be brought about: {known})")
+        return
     said = ""
     async with aclosing(rehearsal.answer(line)) as reply:
         async for item in reply:

@@ -20,6 +20,7 @@ from pipelines.engines.telephone import to_telephone
 from rolecall.app import Services, create_server, open_services
 from rolecall.settings import CHECKOUT, Settings, load_settings
 from telephony.simulator import Call, LineConditions, Simulator, SimulatorSettings, open_simulator
+from tests.agent.scenarios import COLD_CALL
 
 ACCOUNT_SID = "AC" + "5" * 32
 AUTH_TOKEN = "a token for tests"
@@ -28,13 +29,16 @@ CALLER, CALLED = "+15550100001", "+15550100002"
 
 
 def settings_for(home: Path, **sections: dict[str, Any]) -> Settings:
-    """The shipped settings with the trainees' recogniser, and `sections` on top."""
+    """The shipped settings with the trainees' recogniser and one scenario, and `sections` on top."""
     settings = load_settings(CHECKOUT / "config.yaml")
+    folder = home.parent / "scenarios-of-the-phone"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / COLD_CALL.name).write_text(COLD_CALL.read_text())
     offline: dict[str, dict[str, Any]] = {
         "speech_to_text": {"engine": "whisper", "model": "trainee-tiny"},
         "text_to_speech": {"engine": "espeak"},
         "wording": {"engine": "authored"},
-        "scenarios": {"seed": 3},
+        "scenarios": {"seed": 3, "folder": folder},
     }
     for name, changes in sections.items():
         offline[name] = offline.get(name, {}) | changes

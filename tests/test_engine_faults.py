@@ -105,7 +105,7 @@ async def rehearsed(phone: Phone) -> CallRecord:
     await call.handset.quiet(600)
     await call.handset.say(spoken(QUESTION))
     await call.handset.speech(300)
-    await call.handset.quiet(900)
+    await call.handset.quiet(1_900)
     call.handset.hang_up()
     await asyncio.wait_for(call.ended, 10)
     return await phone.record(call)

@@ -13,6 +13,7 @@ from audio import ulaw
 from audio.resample import Upsampler
 from pipelines.engines.espeak import Espeak, open_espeak
 from pipelines.engines.telephone import TELEPHONE_RATE_HZ, to_telephone
+from tests.agent.scenarios import COLD_CALL
 from training.sentences import Sentences, normalise
 from training.sounds import NOT_SPEECH, noise_of
 from training.voices import UNHEARD
@@ -49,8 +50,11 @@ def espeak() -> Iterator[Espeak]:
 
 
 @pytest.fixture(scope="module")
-def sentences() -> Sentences:
-    return Sentences(ROOT / "scenarios")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> Sentences:
+    """Those of the scenario that the model was trained on."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    (folder / COLD_CALL.name).write_text(COLD_CALL.read_text())
+    return Sentences(folder)
 
 
 def over_the_telephone(samples: NDArray[np.int16]) -> Samples:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.entities import MAX_CHARACTERS, agrees, find_details
-from agent.entities_agreement import _COMPARISONS
+from agent.entities.agreement import _COMPARISONS
 from agent.memory import Detail
 from agent.scenario_parts import EntityKind
 from tests.agent.scenarios import cold_call

@@ -9,9 +9,9 @@ import pytest
 
 from agent.breaker import Breaker, Breakers
 from agent.errors import EngineFailed
+from agent.lines import Line
 from agent.persona import Decision, Heard, begin, decide
 from agent.scenario import Scenario
-from agent.steering import Line
 from graphs.ladder import ModelsWording, for_call
 from graphs.persona import PersonaGraph
 from graphs.wording import AuthoredWording, FallbackWording, Wording

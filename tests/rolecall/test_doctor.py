@@ -126,10 +126,8 @@ def test_live_state_is_in_this_process_unless_a_redis_is_named(monkeypatch: pyte
 def test_the_default_scenario_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert finding("scenarios", monkeypatch).status is Status.OK
     found = finding("scenarios", monkeypatch, ROLECALL_SCENARIOS__DEFAULT="none-such")
-    assert (found.status, found.way_out) == (
-        Status.MISSING,
-        "Set scenarios.default to one of: cold-call",
-    )
+    assert found.status is Status.MISSING
+    assert found.way_out.startswith("Set scenarios.default to one of: ") and "cold-call" in found.way_out
 
 
 def test_a_broken_scenario_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

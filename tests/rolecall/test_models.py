@@ -17,6 +17,7 @@ from huggingface_hub import constants
 
 from rolecall import cli
 from rolecall.settings import CHECKOUT
+from tests.agent.scenarios import COLD_CALL
 from tests.engines.local_hub import address_of_no_hub, broken_off, open_faulty_hub, open_hub, send
 
 VOICE = "en_GB-alba-medium"
@@ -166,6 +167,9 @@ def test_without_names_what_the_configuration_needs_is_pulled(
         f"Systran/faster-whisper-base.en/{path.name}": path.read_bytes() for path in TRAINEE_MODEL.iterdir()
     }
     voice = "rhasspy/piper-voices/en/en_US/amy/medium/en_US-amy-medium.onnx"
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / COLD_CALL.name).write_text(COLD_CALL.read_text())
+    monkeypatch.setenv("ROLECALL_SCENARIOS__FOLDER", str(tmp_path / "scenarios"))
     with open_faulty_hub(whisper | {voice: SOUND, f"{voice}.json": b"{}"}) as hub:
         monkeypatch.setenv("ROLECALL_MODELS__HUB_URL", hub.url)
         monkeypatch.setenv("HF_TOKEN", "hf_secret")

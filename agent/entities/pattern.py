@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.entities_tokens import Token
+from agent.entities.tokens import Token
 from agent.scenario_parts import EntityKind
 from agent.spoken_tables import word_set
 
@@ -106,7 +106,7 @@ def nearly(*words: str) -> Element:
 
 
 def of_class(*kinds: str, op: str = "") -> Element:
-    """A token of one of these classes, see `agent.entities_tokens.Token`."""
+    """A token of one of these classes, see `agent.entities.tokens.Token`."""
     return _element({"TAG": {"IN": sorted(kinds)}}, op)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.entities_lexicon import (
+from agent.entities.lexicon import (
     COUNTED,
     CURRENCY_SIGNS,
     MONEY_NAMES,
@@ -13,7 +13,7 @@ from agent.entities_lexicon import (
     PEOPLE,
     WEEKDAY_NAMES,
 )
-from agent.entities_tokens import Token
+from agent.entities.tokens import Token
 
 _RELATIVE: Final = frozenset({"today", "tomorrow", "tonight", "yesterday"})
 _PERIODS: Final = frozenset({"day", "week", "weekend", "month", "year"})

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from agent.entities_lexicon import CODES, NUMBER_CONTEXT
-from agent.entities_pattern import LIKELY, POSSIBLE, SURE
-from agent.entities_tokens import Token
+from agent.entities.lexicon import CODES, NUMBER_CONTEXT
+from agent.entities.pattern import LIKELY, POSSIBLE, SURE
+from agent.entities.tokens import Token
 from agent.scenario_parts import EntityKind
 from agent.spoken_tables import word_set
 

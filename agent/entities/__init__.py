@@ -1,7 +1,7 @@
 """Details in what a trainee said: addresses, telephone numbers, names, amounts, times and so on, by rules.
 
 The rules are patterns for spaCy's Matcher over tokens in which every number is written in digits, see
-`agent.entities_tokens`; no model is involved. `agrees` compares a detail with the truth.
+`agent.entities.tokens`; no model is involved. `agrees` compares a detail with the truth.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,13 @@ from functools import cache
 from threading import Lock
 from typing import Final, cast
 
-from agent.entities_agreement import agrees
-from agent.entities_contacts import contacts
-from agent.entities_pattern import Found, Rule
-from agent.entities_people import PEOPLE_RULES
-from agent.entities_places import PLACES
-from agent.entities_quantities import DAYS, MONEY, TIMES, VEHICLES_RULES
-from agent.entities_tokens import Token, is_cased, tokens_of
+from agent.entities.agreement import agrees
+from agent.entities.contacts import contacts
+from agent.entities.pattern import Found, Rule
+from agent.entities.people import PEOPLE_RULES
+from agent.entities.places import PLACES
+from agent.entities.quantities import DAYS, MONEY, TIMES, VEHICLES_RULES
+from agent.entities.tokens import Token, is_cased, tokens_of
 from agent.memory import Detail
 from agent.scenario_parts import EntityKind
 

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from agent.entities_address import HOUSE_DIGITS_AT_MOST, kind_of_street, read_address
-from agent.entities_lexicon import (
+from agent.entities.address import HOUSE_DIGITS_AT_MOST, kind_of_street, read_address
+from agent.entities.lexicon import (
     DIRECTIONS,
     KNOWN_STREETS,
     MISSPELT_STREETS,
@@ -12,7 +12,7 @@ from agent.entities_lexicon import (
     UNMISTAKABLE_STREETS,
     WITHOUT_KIND,
 )
-from agent.entities_pattern import (
+from agent.entities.pattern import (
     COMMA,
     GUESS,
     LIKELY,

@@ -12,7 +12,7 @@ from typing import Final
 
 from text_to_num import find_numbers
 
-from agent.entities_lexicon import ABBREVIATED, NOT_NAMES, UNITS
+from agent.entities.lexicon import ABBREVIATED, NOT_NAMES, UNITS
 from agent.spoken_tables import word_set
 
 _TOKEN: Final = re.compile(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from agent.entities_lexicon import (
+from agent.entities.lexicon import (
     COLOURS,
     CURRENCY_SIGNS,
     DAYPARTS,
@@ -16,7 +16,7 @@ from agent.entities_lexicon import (
     VEHICLES,
     WEEKDAY_NAMES,
 )
-from agent.entities_pattern import (
+from agent.entities.pattern import (
     COMMA,
     GUESS,
     LIKELY,
@@ -31,8 +31,8 @@ from agent.entities_pattern import (
     of_class,
     one,
 )
-from agent.entities_tokens import Token
-from agent.entities_values import read_day, read_money, read_time
+from agent.entities.tokens import Token
+from agent.entities.values import read_day, read_money, read_time
 
 _BARE_MONEY_AT_LEAST: Final = 100
 _NAMED_MONEY_AT_LEAST: Final = 1000

@@ -5,9 +5,9 @@ from typing import Final
 
 from rapidfuzz import fuzz
 
-from agent.entities_address import read_address, same_address
-from agent.entities_contacts import contacts
-from agent.entities_lexicon import (
+from agent.entities.address import read_address, same_address
+from agent.entities.contacts import contacts
+from agent.entities.lexicon import (
     BODY,
     COLOURS,
     INJURIES,
@@ -21,8 +21,8 @@ from agent.entities_lexicon import (
     WITH_BODY_BEFORE,
     WITH_BODY_BEHIND,
 )
-from agent.entities_tokens import Token, tokens_of
-from agent.entities_values import Count, Money, read_age, read_count, read_day, read_money, read_time
+from agent.entities.tokens import Token, tokens_of
+from agent.entities.values import Count, Money, read_age, read_count, read_day, read_money, read_time
 from agent.scenario_parts import EntityKind
 
 MAX_CHARACTERS: Final = 2000

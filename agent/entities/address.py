@@ -6,14 +6,14 @@ from typing import Final
 
 from rapidfuzz import fuzz, process
 
-from agent.entities_lexicon import (
+from agent.entities.lexicon import (
     DIRECTIONS,
     MISSPELT_STREETS,
     STREET_KINDS,
     UNITS,
     WITHOUT_KIND,
 )
-from agent.entities_tokens import Token, titled, tokens_of
+from agent.entities.tokens import Token, titled, tokens_of
 from agent.spoken_tables import DIRECTIONS as DIRECTION_LETTERS
 from agent.spoken_tables import STREETS
 

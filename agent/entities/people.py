@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from agent.entities_lexicon import (
+from agent.entities.lexicon import (
     BETWEEN_COUNT_AND_NOUN,
     BODY,
     COUNTED,
@@ -18,7 +18,7 @@ from agent.entities_lexicon import (
     WITH_BODY_BEFORE,
     WITH_BODY_BEHIND,
 )
-from agent.entities_pattern import (
+from agent.entities.pattern import (
     COMMA,
     GUESS,
     LIKELY,
@@ -33,8 +33,8 @@ from agent.entities_pattern import (
     of_class,
     one,
 )
-from agent.entities_tokens import Token, titled
-from agent.entities_values import Count, read_age, read_count
+from agent.entities.tokens import Token, titled
+from agent.entities.values import Count, read_age, read_count
 from agent.spoken_tables import word_set
 
 _NAMES: Final[Element] = {**of_class("WORD"), "OP": "{1,2}"}
