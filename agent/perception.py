@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from rapidfuzz import fuzz, process
 
@@ -128,10 +128,9 @@ def _hits(scenario: Scenario, likeness: "_Likeness", text: str) -> list[_Hit]:
 
 def _matches(scenario: Scenario, sentence: str, at: int) -> list[_Hit]:
     return [
-        _Hit(move.id, at + match.start(), at + match.end(), 1.0)
-        for move in scenario.moves
-        for pattern in move.patterns
-        for match in _compiled(pattern).finditer(sentence)
+        _Hit(move, at + match.start(), at + match.end(), 1.0)
+        for move, pattern in _patterns_of(scenario)
+        for match in pattern.finditer(sentence)
         if match.end() > match.start()
     ]
 
@@ -233,6 +232,8 @@ def _likeness_of(scenario: Scenario) -> _Likeness:
     return _Likeness(scenario)
 
 
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
+@lru_cache(maxsize=64)
+def _patterns_of(scenario: Scenario) -> list[tuple[str, re.Pattern[str]]]:
+    return [
+        (move.id, re.compile(pattern, re.IGNORECASE)) for move in scenario.moves for pattern in move.patterns
+    ]

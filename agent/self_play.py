@@ -198,8 +198,10 @@ class SimulatedTrainee:
                 o for o in scenario.objections if o.id in before.unresolved and move.id in o.resolved_by
             ]
             worth += 3.0 * len(settled) - 2.0 * (len(after.unresolved) > len(before.unresolved))
+        steps = scenario.stage_index(after.stage) - scenario.stage_index(before.stage)
+        worth -= 3.0 * max(0, steps - 1)
         if self._needs.stage is not None:
-            worth += 3.0 * (scenario.stage_index(after.stage) - scenario.stage_index(before.stage))
+            worth += 3.0 * steps
         if not self._wants_harm:
             worth += 0.5 * (not before.moves.get(move.id) and move.kind != "pressure")
         return worth
