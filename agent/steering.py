@@ -6,6 +6,7 @@ from typing import Final
 
 from agent.call import Speaker
 from agent.conditions import holds
+from agent.events import PersonaDecided
 from agent.lines import Draw, Line, draw_variant, has_sound
 from agent.memory import Heard, PersonaState
 from agent.noticing import CALLER_NAME, PROMISE
@@ -94,6 +95,23 @@ class Decision:
     def open_objections(self) -> tuple[str, ...]:
         """The objections the trainee has yet to settle."""
         return self.next_state.unresolved
+
+    def event(self, at_ms: int) -> PersonaDecided:
+        """What is recorded of it."""
+        return PersonaDecided(
+            move=self.move,
+            intent=self.intent,
+            stage=self.stage,
+            emotions=dict(self.emotions),
+            disclosed=self.disclosed,
+            open_objections=self.open_objections,
+            at_ms=at_ms,
+            moves=self.perception.moves,
+            mood=self.next_state.mood,
+            signals=self.perception.signals,
+            details=self.perception.details,
+            confirmed=self.perception.confirmed,
+        )
 
 
 def steer(scenario: Scenario, state: PersonaState, perception: Perception, heard: Heard) -> Decision:

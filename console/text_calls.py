@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from agent import persona
 from agent.breaker import CIRCUIT_OPEN
 from agent.call import EndReason
-from agent.errors import CallBusy, CallOver, EngineTimedOut, NotAllowed, NotFound, StoreError
+from agent.errors import CallBusy, CallOver, EngineTimedOut, NotAllowed, NotFound, ScenarioError, StoreError
 from agent.events import CallEnded, CallStarted, EngineBroke, EngineChosen, Event
 from agent.scenario import Scenario
 from agent.steering import Decision
@@ -194,6 +194,23 @@ class TextCalls:
         events: list[Event] = []
         return Exchange(self, held, self._rehearsal(held.kept, scenario, events), events, text)
 
+    async def bring_about(self, call_id: UUID, account: Account, event_id: str) -> str:
+        """Has an event of the scenario happen; returns what the persona says about it, which counts as heard.
+
+        Raises what `message` raises, and ScenarioError if there is no such event.
+        """
+        held = await self._hold(call_id, account, own=False)
+        scenario = self._scenarios.get(held.kept.scenario_id)
+        event = scenario.event(event_id) if scenario is not None else None
+        if scenario is None or event is None:
+            await self._live.leave_call(str(call_id), held.claim)
+            raise ScenarioError(f"the scenario has no event '{event_id}'")
+        events: list[Event] = []
+        rehearsal = self._rehearsal(held.kept, scenario, events)
+        said = rehearsal.happen(event)
+        await self.settle(held, held.kept.after(rehearsal, events), events)
+        return said
+
     async def end(self, call_id: UUID, account: Account) -> CallEnded:
         """The trainee hangs up. Raises what `message` raises."""
         return await self._end(await self._hold(call_id, account), EndReason.TRAINEE_HUNG_UP)
@@ -232,20 +249,20 @@ class TextCalls:
                 log.warning("text_calls_not_swept", reason=str(error))
             await asyncio.sleep(SWEEP_S)
 
-    async def _hold(self, call_id: UUID, account: Account) -> _Held:
-        await self._find(call_id, account)
+    async def _hold(self, call_id: UUID, account: Account, *, own: bool = True) -> _Held:
+        await self._find(call_id, account, own=own)
         claim = await self._live.claim_call(str(call_id), _CLAIM_S)
         if claim is None:
             raise CallBusy("the persona is still answering", hint="Wait until the answer has ended")
         async with AsyncExitStack() as if_refused:
             if_refused.push_async_callback(self._live.leave_call, str(call_id), claim)
-            kept = await self._find(call_id, account)
+            kept = await self._find(call_id, account, own=own)
             # It must not expire while it is being answered.
             await self._live.keep_call(str(call_id), kept.to_json(), self._keep_s)
             if_refused.pop_all()
         return _Held(call_id, claim, kept)
 
-    async def _find(self, call_id: UUID, account: Account) -> Kept:
+    async def _find(self, call_id: UUID, account: Account, *, own: bool) -> Kept:
         kept = Kept.from_json(await self._live.call_state(str(call_id)))
         if kept is None:
             call = await run_in_threadpool(self._on_record, call_id)
@@ -256,7 +273,7 @@ class TextCalls:
             raise CallOver("this call has ended", hint="Start a new call")
         if not may_see(account, kept.user_id):
             raise _unknown(call_id)
-        if kept.user_id != account.id:
+        if own and kept.user_id != account.id:
             raise NotAllowed("this is somebody else's call", hint="Only its trainee can speak in it")
         if kept.over:
             raise CallOver("this call has ended", hint="Start a new call")

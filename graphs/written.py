@@ -8,7 +8,7 @@ from typing import Final
 from agent import persona
 from agent.call import EndReason, Speaker, Turn
 from agent.emotion import WORD_MS
-from agent.events import Event, EventHappened, PersonaCutIn, PersonaDecided, ReplyGuarded, TurnTaken
+from agent.events import Event, EventHappened, PersonaCutIn, ReplyGuarded, TurnTaken
 from agent.guard import Breach
 from agent.persona import Cue, Decision, Ending, Heard, PersonaState
 from agent.scenario import Scenario
@@ -124,7 +124,7 @@ class WrittenRehearsal:
         self._emit(TurnTaken(answered, answered.end_ms))
         self.turns, self.at_ms = answered.index + 1, answered.end_ms
         if isinstance(pending, Decision):
-            self._emit(_decided(pending, self.at_ms))
+            self._emit(pending.event(self.at_ms))
         for breach in self._breaches:
             self._emit(ReplyGuarded(breach.code, breach.subject, self.at_ms))
         if self._cut_in is not None:
@@ -193,20 +193,3 @@ async def _whole(cue: Cue) -> AsyncGenerator[Decision | str, None]:
 
 def _stops(reply: Decision | Cue) -> bool:
     return isinstance(reply, Decision) and reply.ending is not None and reply.ending.id == STOP_ENDING
-
-
-def _decided(decision: Decision, at_ms: int) -> PersonaDecided:
-    return PersonaDecided(
-        move=decision.move,
-        intent=decision.intent,
-        stage=decision.stage,
-        emotions=dict(decision.emotions),
-        disclosed=tuple(decision.disclosed),
-        open_objections=tuple(decision.open_objections),
-        at_ms=at_ms,
-        moves=decision.perception.moves,
-        mood=decision.next_state.mood,
-        signals=decision.perception.signals,
-        details=decision.perception.details,
-        confirmed=decision.perception.confirmed,
-    )

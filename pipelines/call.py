@@ -130,7 +130,7 @@ class Call:
         self._engines = engines
         self._reason: EndReason | None = None
         self._prompts = 0
-        self._injected: deque[Happening] = deque()
+        self._brought_about: deque[Happening] = deque()
         self._errors = 0
         self._recorder = Recorder(rate_hz=ulaw.RATE_HZ)
         self._playback = Playback(rate_hz=ulaw.RATE_HZ)
@@ -197,7 +197,7 @@ class Call:
         if reason is not None:
             self._end(reason)
 
-    async def inject(self, event_id: str) -> None:
+    def bring_about(self, event_id: str) -> None:
         """Has an event of the scenario happen, as soon as the persona can speak of it.
 
         Raises:
@@ -206,7 +206,7 @@ class Call:
         event = self._engines.graph.scenario.event(event_id)
         if event is None:
             raise ScenarioError(f"the scenario has no event '{event_id}'")
-        self._injected.append(event)
+        self._brought_about.append(event)
 
     def hung_up(self) -> None:
         """The carrier says that the trainee has hung up."""
@@ -326,12 +326,12 @@ class Call:
         await self._worker.cancel()
 
     async def _let_happen(self) -> None:
-        """An event that was injected or is due, or an interruption of a trainee who speaks too long."""
+        """An event that was brought about or is due, or an interruption of a trainee who speaks too long."""
         at_ms = self._line.at_ms
-        while self._injected and self._injected[0].id in self._role.state.happened:
-            self._injected.popleft()
+        while self._brought_about and self._brought_about[0].id in self._role.state.happened:
+            self._brought_about.popleft()
         reason: Happening | Interruption | None
-        reason = self._injected[0] if self._injected else self._role.due_event(at_ms)
+        reason = self._brought_about[0] if self._brought_about else self._role.due_event(at_ms)
         speaking_ms = self._conversation.speaking_ms(at_ms)
         waits = isinstance(reason, Happening) and speaking_ms and not reason.interrupts
         if reason is None or waits:

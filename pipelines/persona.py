@@ -23,7 +23,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from agent.backchannel import leaves_the_floor
 from agent.conversation import Conversation
-from agent.events import Event, PersonaCutIn, PersonaDecided, PersonaResumed, ReplyGuarded
+from agent.events import Event, PersonaCutIn, PersonaResumed, ReplyGuarded
 from agent.guard import Breach
 from agent.memory import Heard
 from agent.phrases import clauses_of
@@ -225,22 +225,7 @@ class PersonaProcessor(FrameProcessor):
     async def _decided(self, decision: Decision, heard: Heard) -> None:
         self._role.decided(decision, heard)
         await self.push_frame(MoodFrame(dict(decision.emotions)))
-        self._emit(
-            PersonaDecided(
-                move=decision.move,
-                intent=decision.intent,
-                stage=decision.stage,
-                emotions=dict(decision.emotions),
-                disclosed=tuple(decision.disclosed),
-                open_objections=tuple(decision.open_objections),
-                at_ms=self._at_ms(),
-                moves=decision.perception.moves,
-                mood=decision.next_state.mood,
-                signals=decision.perception.signals,
-                details=decision.perception.details,
-                confirmed=decision.perception.confirmed,
-            )
-        )
+        self._emit(decision.event(self._at_ms()))
 
 
 def _text(frame: LLMContextFrame) -> str:

@@ -139,7 +139,9 @@ def create_app(services: Services) -> FastAPI:
     answer_errors(app)
     app.include_router(health_router(services.readiness, services.metrics.registry))
     app.include_router(twilio_router(services.desk, twilio_edge(settings)))
-    app.include_router(api_router(services.database, services.text_calls, services.scenarios))
+    app.include_router(
+        api_router(services.database, services.text_calls, services.scenarios, services.desk.bring_about)
+    )
     return app
 
 

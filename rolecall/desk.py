@@ -87,12 +87,25 @@ class Desk:
         self._recordings = recordings
         self._metrics = metrics
         self._active: set[str] = set()
+        self._calls: dict[UUID, Call] = {}
         self._reserved: dict[str, float] = {}
 
     @property
     def active_calls(self) -> int:
         """How many calls this process holds."""
         return len(self._active)
+
+    def bring_about(self, call_id: UUID, event_id: str) -> bool:
+        """Has an event happen in a call; False if this process does not hold the call.
+
+        Raises:
+            ScenarioError: the scenario of the call has no such event.
+        """
+        call = self._calls.get(call_id)
+        if call is None:
+            return False
+        call.bring_about(event_id)
+        return True
 
     async def admit(self, call: InboundCall) -> Admission:
         """Takes a call if a line is free and the call has not had its stream yet."""
@@ -214,8 +227,10 @@ class Desk:
                 recording=recording,
                 over=over,
             )
+            self._calls[call_id] = call
             return await call.hold()
         finally:
+            self._calls.pop(call_id, None)
             if recording is not None:
                 self._book.note_recording(call_id, await recording.close())
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from agent.call import Speaker
+from agent.errors import ScenarioError
 from agent.events import Event, EventHappened, PersonaCutIn, PersonaDecided
 from db.records import CallRecord
 from tests.agent.scenarios import COLD_CALL
@@ -130,3 +131,26 @@ async def test_a_mood_lengthens_the_pauses_between_sentences(tmp_path: Path, pau
     longest_ms = np.diff(loud).max() / 8
     assert bool(longest_ms > 850) is (pause_ms > 0)
     assert opening.text == "Hello. This is Dana."
+
+
+async def test_an_event_that_somebody_brings_about_is_said_when_the_persona_can(tmp_path: Path) -> None:
+    event = {"id": "drill", "title": "a drill", "lines": ["That is a fire drill.", "It is only a drill."]}
+    changed = scenarios(tmp_path / "scenarios", events=[event], interruptions=[])
+    async with open_phone(settings_for(tmp_path, scenarios=changed)) as phone:
+        call = await phone.dial()
+        await call.handset.quiet(600)
+        await asyncio.to_thread(phone.services.book.flush, 10.0)
+        with phone.services.database.calls() as calls:
+            (going_on,) = calls.list()
+        assert phone.services.desk.bring_about(going_on.id, "drill")
+        with pytest.raises(ScenarioError, match="no event 'flood'"):
+            phone.services.desk.bring_about(going_on.id, "flood")
+        await call.handset.quiet(600)
+        call.handset.hang_up()
+        await asyncio.wait_for(call.ended, 10)
+        record = await phone.record(call)
+        happened = events_of(phone, record, EventHappened)
+        assert not phone.services.desk.bring_about(going_on.id, "drill"), "it is over"
+
+    assert "drill" in persona_said(record)[1]
+    assert [each.event for each in happened] == ["drill"]

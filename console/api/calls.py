@@ -1,15 +1,16 @@
 """The routes of calls: start one in writing, speak in it, end it, read what is on record."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from agent.errors import ChannelUnavailable, NotAllowed, NotFound, RolecallError, ScenarioError
+from agent.errors import CallOver, ChannelUnavailable, NotAllowed, NotFound, RolecallError, ScenarioError
 from agent.scenario import Scenario
 from agent.steering import Decision
 from console.api.errors import problem_of
@@ -23,12 +24,13 @@ from console.api.views import (
     EventList,
     EventView,
     OpenedView,
+    SaidView,
 )
 from console.roles import EVERYBODY, STAFF, may_see, sees_all
 from console.text_calls import ANSWER_S, Exchange, TextCalls
 from db.database import Database
 from db.models import CallStatus
-from db.records import CallRecord
+from db.records import TEXT_CARRIER, CallRecord
 from db.users import Account
 
 LONGEST_MESSAGE = 2_000
@@ -54,6 +56,14 @@ class Message(BaseModel):
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_MESSAGE)]
 
 
+class Happening(BaseModel):
+    """An event of the scenario, by its id."""
+
+    model_config = _Strict
+
+    event: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+
+
 class CallFilter(BaseModel):
     """Which calls, and from where on."""
 
@@ -66,8 +76,16 @@ class CallFilter(BaseModel):
     status: CallStatus | None = None
 
 
+BringAbout = Callable[[UUID, str], bool]
+"""Has an event, by its id, happen in a call by telephone; False if the call is not held here."""
+
+
 def calls_router(
-    gate: Gate, database: Database, text_calls: TextCalls, scenarios: Mapping[str, Scenario]
+    gate: Gate,
+    database: Database,
+    text_calls: TextCalls,
+    scenarios: Mapping[str, Scenario],
+    by_telephone: BringAbout,
 ) -> APIRouter:
     """Everything below `/calls`."""
     router = APIRouter(prefix="/calls", tags=["calls"])
@@ -134,6 +152,19 @@ def calls_router(
             raise NotAllowed("a trainee may not see how the persona decides", hint="Leave out 'detail'")
         exchange = await text_calls.message(call_id, account, message.text)
         return EventStream(_told(exchange, detail=detail), partial(_settled, exchange), ANSWER_S)
+
+    @router.post("/{call_id}/events", status_code=202)
+    async def bring_about(account: staff, call_id: UUID, happening: Happening) -> SaidView:
+        """Has an event of the scenario happen, in a call by telephone or in writing that is going on.
+
+        In writing the persona speaks of it at once; on the telephone as soon as it can, and `said` is null.
+        """
+        call = await run_in_threadpool(seen, account, call_id)
+        if call.carrier != TEXT_CARRIER:
+            if not by_telephone(call_id, happening.event):
+                raise CallOver("this call is not going on here", hint="Ask the server that holds it")
+            return SaidView(said=None)
+        return SaidView(said=await text_calls.bring_about(call_id, account, happening.event))
 
     @router.post("/{call_id}/end")
     async def end_call(account: anybody, call_id: UUID) -> EndedView:

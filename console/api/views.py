@@ -176,6 +176,12 @@ class EventView(BaseModel):
         return cls(seq=seq, event=EVENTS.dump_python(event, mode="json"))
 
 
+class SaidView(BaseModel):
+    """What the persona says at once, null if it will say it when it can."""
+
+    said: str | None
+
+
 class EventList(BaseModel):
     """Events of a call, in order."""
 

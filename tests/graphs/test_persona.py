@@ -121,3 +121,27 @@ async def test_another_wording_leaves_the_behaviour_alone(graph: PersonaGraph) -
         assert await anext(reply) == decide(SCENARIO, state, heard)
         assert await anext(reply) == "Well. "
     assert (await graph.exchange(state, heard)).reply == decide(SCENARIO, state, heard).authored
+
+
+class Paraphrasing:
+    """A model of many words: other ones each time, that tell what the lines tell."""
+
+    engine = "paraphrasing"
+    model = ""
+
+    def __init__(self, manner: str) -> None:
+        self._manner = manner
+
+    async def words(self, scenario: Scenario, decision: Decision) -> AsyncGenerator[str, None]:
+        yield f"{self._manner} "
+        async for piece in AuthoredWording().words(scenario, decision):
+            yield piece
+
+
+async def test_with_a_model_the_same_seed_and_lines_lead_to_the_same_state(graph: PersonaGraph) -> None:
+    states = []
+    for wording in (AuthoredWording(), Paraphrasing("Well, you know."), Paraphrasing("Look.")):
+        _, intents, state = await scripted_call(graph.with_wording(wording), seed=5)
+        states.append((intents, state.stage, state.emotions, state.disclosed, state.objections, state.ended))
+
+    assert states[0] == states[1] == states[2]

@@ -38,6 +38,7 @@ RULES: dict[tuple[str, str], set[Role]] = {
     ("POST", "/api/v1/calls"): EVERYBODY,
     ("GET", "/api/v1/calls/{call_id}"): EVERYBODY,
     ("GET", "/api/v1/calls/{call_id}/events"): STAFF,
+    ("POST", "/api/v1/calls/{call_id}/events"): STAFF,
     ("POST", "/api/v1/calls/{call_id}/messages"): EVERYBODY,
     ("POST", "/api/v1/calls/{call_id}/end"): EVERYBODY,
 }
