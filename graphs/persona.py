@@ -1,5 +1,6 @@
 """The persona as a graph: perceive, feel, steer, speak, guard, remember."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from copy import copy
@@ -30,6 +31,10 @@ class Classifier(Protocol):
 
     async def move(self, scenario: Scenario, state: PersonaState, text: str) -> str:
         """Returns the id of one of the scenario's moves, "" for none; never raises, and is never slow."""
+
+
+_LONG_TURN = 400
+"""Characters from which a turn takes so long to perceive that the sound of other calls would wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,10 @@ class PersonaGraph:
 async def _perceive(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
     scenario, classifier = runtime.context.scenario, runtime.context.classifier
     persona, heard = state["persona"], state["heard"]
-    perception = perceive(scenario, persona, heard)
+    if len(heard.text) > _LONG_TURN:
+        perception = await asyncio.to_thread(perceive, scenario, persona, heard)
+    else:
+        perception = perceive(scenario, persona, heard)
     if perception.move == OTHER and classifier is not None:
         taken_for = await classifier.move(scenario, persona, heard.text)
         if taken_for:

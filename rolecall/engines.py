@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import structlog
 
+from agent import persona
 from agent.breaker import Breakers
 from agent.entities import prepare as prepare_entities
 from agent.errors import EngineError, EngineFailed
 from agent.events import Part
+from agent.guard import Guard
 from agent.ladder import Chosen
 from agent.manner import manner
+from agent.memory import Heard
 from agent.phrases import frequent_phrases
 from agent.scenario import Scenario
 from agent.speech import Recogniser, Speech, Synthesiser, Voice
@@ -140,12 +143,14 @@ class Engines:
         return self.graphs[scenario.id].with_wording(wording, classifier)
 
     def warm_up(self, scenario: Scenario, *, spare: bool) -> None:
-        """Speaks and understands once, so that no caller waits for what engines load at their first work.
+        """Answers, speaks and understands once, so that no caller waits for what is loaded at the first work.
 
         What the persona says in every call is synthesised here, by the best engine that costs nothing. With
         `spare` the recognisers that stand by are made ready, too; some keep a model for each scenario, which
         they then load when they are needed.
         """
+        decision = persona.decide(scenario, persona.begin(scenario, 0), Heard("Do you know what I mean?"))
+        Guard(scenario, decision).feed(decision.authored)
         voice = manner(scenario, {name: emotion.start for name, emotion in scenario.emotions.items()})
         if not scenario.line.is_clean:
             warm_up_line([line_realism(scenario)])
