@@ -1,6 +1,7 @@
 """A model server that fails in the middle of real calls: what the caller hears, and what is on record."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from agent.call import EndReason, Speaker
@@ -8,7 +9,7 @@ from agent.events import EngineBroke
 from rolecall.settings import Settings
 from telephony.simulator.measure import measure, segments
 from tests.chat_server import Behaviour, ChatServer, after, open_chat_server, refuses, says, sends
-from tests.graphs.models import Kind, of_each_kind
+from tests.graphs.models import OLLAMA, SERVER, Kind
 from tests.phone import open_phone, settings_for, spoken
 
 LONGEST_SILENCE_MS = 2_000
@@ -28,14 +29,23 @@ def settings(home: Path, kind: Kind, server: ChatServer) -> Settings:
     return settings.model_copy(update={"ollama_host": server.host, "ollama_model": kind.model})
 
 
-@of_each_kind
 async def test_the_caller_hears_no_silence_over_two_seconds_and_no_error_whatever_the_model_server_does(
-    kind: Kind, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    async with (
-        open_chat_server(kind.server(behaviour=says("Fine."))) as server,
-        open_phone(settings(tmp_path, kind, server)) as phone,
-    ):
+    homes = {kind.engine: tmp_path / kind.engine for kind in (OLLAMA, SERVER)}
+    for home in homes.values():
+        home.mkdir()
+    opening = asyncio.Lock()
+    async with asyncio.TaskGroup() as calls:
+        for kind in (OLLAMA, SERVER):
+            calls.create_task(hold(kind, homes[kind.engine], opening))
+
+
+async def hold(kind: Kind, home: Path, opening: asyncio.Lock) -> None:
+    """A call whose model server fails in another way in each turn; migrations run one at a time."""
+    async with open_chat_server(kind.server(behaviour=says("Fine."))) as server, AsyncExitStack() as stack:
+        async with opening:
+            phone = await stack.enter_async_context(open_phone(settings(home, kind, server)))
         call = await phone.dial()
         for line, behaviour, _ in TURNS:
             server.behaviour = behaviour
@@ -55,7 +65,7 @@ async def test_the_caller_hears_no_silence_over_two_seconds_and_no_error_whateve
     gaps_ms = [gap.gap_ms for gap in measure(call.handset).response_gaps]
     assert len(gaps_ms) == len(TURNS) + 1
     assert max(gaps_ms) <= LONGEST_SILENCE_MS
-    assert max(silences_within_replies_ms(call.handset)) <= LONGEST_SILENCE_MS
+    assert max(silences_within_replies_ms(call.handset), default=0.0) <= LONGEST_SILENCE_MS
     codes = [code for _, _, code in TURNS if code]
     worded = [event for event in broke if event.fallback == "authored"]
     assert list(dict.fromkeys(event.code for event in worded)) == [*codes, "engine_late"]

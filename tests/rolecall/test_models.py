@@ -74,9 +74,12 @@ asyncio.run(load())
 def empty_folder(
     tmp_path: Path, bare_environment: None, logging_restored: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing on disk, no hub, no Ollama; also for processes that a test starts."""
+    """One scenario, nothing else on disk, no hub, no Ollama; also for processes that a test starts."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / COLD_CALL.name).write_text(COLD_CALL.read_text())
     for name, value in (
+        ("ROLECALL_SCENARIOS__FOLDER", str(tmp_path / "scenarios")),
         ("ROLECALL_MODELS__FOLDER", str(tmp_path / "models")),
         ("ROLECALL_MODELS__HUB_URL", address_of_no_hub()),
         ("OLLAMA_HOST", address_of_no_hub()),
@@ -167,9 +170,6 @@ def test_without_names_what_the_configuration_needs_is_pulled(
         f"Systran/faster-whisper-base.en/{path.name}": path.read_bytes() for path in TRAINEE_MODEL.iterdir()
     }
     voice = "rhasspy/piper-voices/en/en_US/amy/medium/en_US-amy-medium.onnx"
-    (tmp_path / "scenarios").mkdir()
-    (tmp_path / "scenarios" / COLD_CALL.name).write_text(COLD_CALL.read_text())
-    monkeypatch.setenv("ROLECALL_SCENARIOS__FOLDER", str(tmp_path / "scenarios"))
     with open_faulty_hub(whisper | {voice: SOUND, f"{voice}.json": b"{}"}) as hub:
         monkeypatch.setenv("ROLECALL_MODELS__HUB_URL", hub.url)
         monkeypatch.setenv("HF_TOKEN", "hf_secret")
