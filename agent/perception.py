@@ -70,12 +70,12 @@ def perceive(scenario: Scenario, state: PersonaState, heard: Heard, *, taken_for
     if says_stop_word(scenario, text):
         return Perception(STOP, likeness=1.0)
     if not text:
-        return Perception(UNCLEAR, signals=("interrupted",) if heard.interrupted_persona else ())
+        return _unclear(heard)
     likeness = _likeness_of(scenario)
     hits = _hits(scenario, likeness, text)
     doubtful = heard.confidence is not None and heard.confidence < UNCLEAR_BELOW
     if doubtful and max(likeness.to_moves(text).values(), default=0.0) < NEARLY_THE_SAME:
-        return Perception(UNCLEAR)
+        return _unclear(heard)
     topic = topic_of(scenario, said, text) if _is_vague(hits) else ""
     if topic:
         hits = []
@@ -97,6 +97,10 @@ def perceive(scenario: Scenario, state: PersonaState, heard: Heard, *, taken_for
         topic,
     )
     return replace(seen, signals=(*seen.signals, "asked_again")) if _asks_again(scenario, seen) else seen
+
+
+def _unclear(heard: Heard) -> Perception:
+    return Perception(UNCLEAR, signals=("interrupted",) if heard.interrupted_persona else ())
 
 
 def says_stop_word(scenario: Scenario, text: str) -> bool:

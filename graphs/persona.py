@@ -119,7 +119,7 @@ async def _perceive(state: _Turn, runtime: Runtime[_Cast]) -> _Turn:
         perception = await asyncio.to_thread(perceive, scenario, persona, heard)
     else:
         perception = perceive(scenario, persona, heard)
-    if perception.move == OTHER and classifier is not None:
+    if perception.move == OTHER and not perception.topic and classifier is not None:
         taken_for = await classifier.move(scenario, persona, heard.text)
         if taken_for:
             perception = perceive(scenario, persona, heard, taken_for=taken_for)

@@ -207,3 +207,10 @@ def test_an_answer_may_depend_on_what_happened_before() -> None:
 
     assert plain.authored not in ("Now I do.", "For you, yes.")
     assert warmer.authored in ("Now I do.", "For you, yes.")
+
+
+def test_a_mumbling_trainee_who_broke_in_gets_the_floor_whatever_the_recogniser_made_of_it() -> None:
+    state = begin(SCENARIO, 1)
+    heard = Heard("the gold mine over there", 0.1, interrupted_persona=True)
+
+    assert decide(SCENARIO, state, heard).intent == "cut_off"

@@ -4,6 +4,7 @@ from contextlib import aclosing
 
 import pytest
 
+from agent.guard import Breach
 from agent.persona import Decision, Ending, Heard, PersonaState, begin, decide, remember
 from agent.scenario import Scenario
 from graphs.persona import PersonaGraph
@@ -145,3 +146,66 @@ async def test_with_a_model_the_same_seed_and_lines_lead_to_the_same_state(graph
         states.append((intents, state.stage, state.emotions, state.disclosed, state.objections, state.ended))
 
     assert states[0] == states[1] == states[2]
+
+
+class Knowing:
+    """A model that takes every sentence for the same move, and counts how often it is asked."""
+
+    def __init__(self, move: str) -> None:
+        self._move = move
+        self.asked: list[str] = []
+
+    async def move(self, scenario: Scenario, state: PersonaState, text: str) -> str:
+        self.asked.append(text)
+        return self._move
+
+
+async def test_a_model_is_asked_for_the_move_of_what_neither_patterns_nor_examples_know() -> None:
+    knowing = Knowing("ask_supplier")
+    graph = PersonaGraph(SCENARIO, AuthoredWording(), knowing)
+    state = begin(SCENARIO, seed=1)
+    strange = await graph.exchange(state, Heard("Whose name is on the boxes in your stockroom then"))
+    plain = await graph.exchange(state, Heard("Who else decides about suppliers?"))
+
+    assert strange.decision.intent == "tell_fact:supplier"
+    assert plain.decision.move == "ask_decision"
+    assert len(knowing.asked) == 1
+
+
+async def test_a_move_that_the_scenario_does_not_have_is_none() -> None:
+    graph = PersonaGraph(SCENARIO, AuthoredWording(), Knowing("fly_away"))
+    exchange = await graph.exchange(begin(SCENARIO, seed=1), Heard("It rained on the lake all day long"))
+
+    assert exchange.decision.move == "other"
+
+
+async def test_what_a_model_must_not_say_is_not_said_and_reported(graph: PersonaGraph) -> None:
+    class Leaking(Paraphrasing):
+        async def words(self, scenario: Scenario, decision: Decision) -> AsyncGenerator[str, None]:
+            for piece in [
+                "It",
+                "is",
+                "what",
+                "it",
+                "is.",
+                "By",
+                "the",
+                "way,",
+                "Delmar",
+                "is",
+                "our",
+                "supplier.",
+            ]:
+                yield f"{piece} "
+
+    state = begin(SCENARIO, seed=1)
+    async with aclosing(
+        graph.with_wording(Leaking("")).reply(state, Heard("That sounds stressful."))
+    ) as reply:
+        decision, *items = [item async for item in reply]
+    said = "".join(item for item in items if isinstance(item, str))
+
+    assert isinstance(decision, Decision)
+    assert [item for item in items if isinstance(item, Breach)] == [Breach("leak", "supplier")]
+    assert "Delmar" not in said
+    assert said.startswith("It is what it is. ")
