@@ -95,7 +95,8 @@ class Mouth(TTSService):
 
     async def prepare(self, decision: Decision, clause: str) -> None:
         """Has a clause that may be spoken soon made ready, in the mood of its decision."""
-        await self._synthesiser.prepare(clause, manner(self._scenario, decision.emotions))
+        if not _SOUND.search(clause):
+            await self._synthesiser.prepare(clause, manner(self._scenario, decision.emotions))
 
 
 def _sounding(name: str) -> Speech:
