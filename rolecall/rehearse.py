@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import Final
 
@@ -16,6 +17,7 @@ from agent import persona
 from agent.call import EndReason
 from agent.events import Event, PersonaDecided, TurnTaken
 from agent.ladder import Chosen
+from agent.protocol import check_protocol
 from agent.scenario import Scenario
 from graphs.classify import MoveClassifier
 from graphs.ladder import chat_models, for_call, open_wording
@@ -47,6 +49,8 @@ def run_rehearsal(settings: Settings, scenario: Scenario, *, seed: int | None, a
                 "seed": seed,
                 "wording": {"engine": chosen.name, "model": chosen.model, "reason": chosen.reason},
                 "turns": _turns(events),
+                "state": _state(rehearsal),
+                "protocol": [asdict(each) for each in check_protocol(scenario, rehearsal.state.timeline)],
                 "reason": _reason(rehearsal),
                 "ending": rehearsal.ending.id if rehearsal.ending else None,
                 "outcome": rehearsal.ending.outcome if rehearsal.ending else None,
@@ -141,6 +145,23 @@ def _printable(text: str) -> str:
 
 def _reason(rehearsal: WrittenRehearsal) -> EndReason:
     return rehearsal.reason or EndReason.TRAINEE_HUNG_UP
+
+
+def _state(rehearsal: WrittenRehearsal) -> dict[str, object]:
+    """What it came to: the same under the same seed and lines, whoever finds the words."""
+    state = rehearsal.state
+    return {
+        "stage": state.stage,
+        "emotions": dict(state.emotions),
+        "mood": state.mood,
+        "disclosed": list(state.disclosed),
+        "confirmed": list(state.confirmed),
+        "objections": dict(state.objections),
+        "happened": list(state.happened),
+        "signals": dict(state.signals),
+        "caller_name": state.caller_name,
+        "promises": list(state.promises),
+    }
 
 
 def _turns(events: Sequence[Event]) -> list[dict[str, str]]:

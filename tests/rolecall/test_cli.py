@@ -221,6 +221,10 @@ def test_a_rehearsal_as_json_is_one_document() -> None:
         "farewell",
         "open",
     )
+    state = document["state"]
+    assert (state["disclosed"], state["caller_name"], state["stage"]) == (["supplier"], "Alex", "closing")
+    assert set(state["emotions"]) == {"trust", "patience"}
+    assert {verdict["status"] for verdict in document["protocol"]} <= {"met", "broken", "not_due"}
 
 
 def test_the_end_of_the_input_hangs_up() -> None:
