@@ -49,13 +49,13 @@ async def hold(kind: Kind, home: Path, opening: asyncio.Lock) -> None:
         call = await phone.dial()
         for line, behaviour, _ in TURNS:
             server.behaviour = behaviour
-            await call.handset.quiet(1_300)
+            await call.handset.quiet(1_800)
             await call.handset.say(spoken(line))
-        await call.handset.quiet(1_300)
+        await call.handset.quiet(1_800)
         await server.hang_up()
         server.silent = True
         await call.handset.say(spoken("We help dental offices spend less time ordering supplies."))
-        await call.handset.quiet(1_300)
+        await call.handset.quiet(1_800)
         call.handset.hang_up()
         await asyncio.wait_for(call.ended, 10)
         record = await phone.record(call)
