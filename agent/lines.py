@@ -81,12 +81,6 @@ def draw_variant(state: PersonaState, key: str, variants: Sequence[str]) -> tupl
     return text, replace(state, spoken={**state.spoken, key: drawn + 1})
 
 
-def event_line(scenario: Scenario, event: Happening, state: PersonaState) -> tuple[Line, PersonaState]:
-    """Returns what the persona says about an event, and the state that remembers the draw."""
-    draw = Draw(state)
-    return draw.event(scenario, event), draw.state
-
-
 def has_sound(text: str) -> bool:
     """Whether a line holds a sound, such as `[breath]`."""
     return re.search(r"\[[a-z]+\]", text) is not None
@@ -99,10 +93,16 @@ class Draw:
         self.state = state
 
     def line(
-        self, kind: LineKind, subject: str, variants: Sequence[str], tells: tuple[Telling, ...] = ()
+        self,
+        kind: LineKind,
+        subject: str,
+        variants: Sequence[str],
+        tells: tuple[Telling, ...] = (),
+        *,
+        key: str = "",
     ) -> Line:
-        """Draws one of `variants`."""
-        text, self.state = draw_variant(self.state, f"{kind}:{subject}", variants)
+        """Draws one of `variants`; `key` names the set they are from, if kind and subject do not."""
+        text, self.state = draw_variant(self.state, key or f"{kind}:{subject}", variants)
         return Line(kind, subject, text, tells)
 
     def fact(self, fact: Fact) -> Line:

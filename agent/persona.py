@@ -8,7 +8,7 @@ from typing import NamedTuple
 from agent.call import Speaker
 from agent.conditions import holds
 from agent.emotion import WORD_MS, advanced, feel, moved
-from agent.lines import Line, draw_variant, event_line
+from agent.lines import Draw, Line, draw_variant
 from agent.memory import Heard, ObjectionStatus, PersonaState, Said, begin
 from agent.perception import OTHER, OUT_OF_ROLE, STOP, UNCLEAR, Perception, perceive
 from agent.scenario import Ending, Scenario
@@ -69,41 +69,51 @@ def cut_off(scenario: Scenario, state: PersonaState) -> Cue:
 
 def due_event(scenario: Scenario, state: PersonaState, at_ms: int) -> Happening | None:
     """The event that happens by itself at `at_ms` of the call, between two turns; None if none does."""
+    late = [
+        (event, event.when)
+        for event in scenario.events
+        if event.when is not None
+        and event.when.after_s is not None
+        and at_ms >= event.when.after_s * 1_000
+        and event.id not in state.happened
+    ]
+    if not late:  # asked ten times a second
+        return None
     later = advanced(scenario, state, at_ms)
-    for event in scenario.events:
-        timed = event.when is not None and event.when.after_s is not None
-        new = event.id not in state.happened
-        if timed and new and event.when is not None and holds(scenario, event.when, later, None):
-            return event
-    return None
+    return next((event for event, when in late if holds(scenario, when, later, None)), None)
 
 
 def happen(scenario: Scenario, state: PersonaState, event: Happening, at_ms: int | None = None) -> Cue:
     """What the persona says as `event` happens: in its time, or because a supervisor wants it."""
     if at_ms is not None:
         state = advanced(scenario, state, at_ms)
-    line, state = event_line(scenario, event, state)
-    return Cue(line.text, state, (line,))
+    draw = Draw(state)
+    line = draw.event(scenario, event)
+    return Cue(line.text, draw.state, (line,))
 
 
 def interruption(
     scenario: Scenario, state: PersonaState, speaking_ms: int, at_ms: int
 ) -> Interruption | None:
     """How the persona cuts in on a trainee who has been speaking for `speaking_ms`; None: they listen on."""
+    possible = [
+        each
+        for each in scenario.interruptions
+        if speaking_ms >= each.after_s * 1_000 and state.interruptions.get(each.id, 0) < each.at_most
+    ]
+    if not possible:  # asked ten times a second
+        return None
     later = advanced(scenario, state, at_ms)
-    for each in scenario.interruptions:
-        left = state.interruptions.get(each.id, 0) < each.at_most
-        if left and speaking_ms >= each.after_s * 1_000 and holds(scenario, each.when, later, None):
-            return each
-    return None
+    return next((each for each in possible if holds(scenario, each.when, later, None)), None)
 
 
 def cut_in(scenario: Scenario, state: PersonaState, interruption: Interruption) -> Cue:
     """The words with which the persona cuts in."""
     times = {**state.interruptions, interruption.id: state.interruptions.get(interruption.id, 0) + 1}
     state = moved(scenario, replace(state, interruptions=times), interruption.feel)
-    text, state = draw_variant(state, f"cut_in:{interruption.id}", interruption.lines)
-    return Cue(text, state, (Line("cut_in", interruption.id, text),))
+    draw = Draw(state)
+    line = draw.line("cut_in", interruption.id, interruption.lines)
+    return Cue(line.text, draw.state, (line,))
 
 
 def remember(

@@ -1,16 +1,18 @@
 """What in a valid scenario file leads nowhere: names of nothing, what is never reached, what is missing."""
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from agent.scenario_assessment import Criterion
-from agent.scenario_parts import SOUND_NAMES, Condition
+from agent.scenario_assessment import Criterion, Measure
+from agent.scenario_parts import SOUND_NAMES, Condition, Signal
 
 if TYPE_CHECKING:
     from agent.scenario import Scenario
 
 Finding = tuple[str, str]
+
+_FIXED: Final[Mapping[str, tuple[str, ...]]] = {"signal": get_args(Signal), "measure": get_args(Measure)}
 
 MOST_WEIGHT = 100.0
 _RESERVED_TOPICS = ("caller_name", "promise")
@@ -64,6 +66,8 @@ def _names_exist(scenario: "Scenario") -> Iterator[Finding]:
     moves, facts = {move.id for move in scenario.moves}, {fact.id for fact in scenario.facts}
     events, stages = {event.id for event in scenario.events}, {stage.id for stage in scenario.stages}
     for path, when in _conditions(scenario):
+        if when.signal == "silent":
+            yield f"{path}.signal", "never holds: a silence is no turn; reactions.silent says what it does"
         for field, names, known, kind in (
             ("made", when.made, moves, "move"),
             ("not_made", when.not_made, moves, "move"),
@@ -215,7 +219,7 @@ def _rubric_has_evidence(scenario: "Scenario") -> Iterator[Finding]:
     for i, criterion in enumerate(scenario.rubric):
         for found in criterion.evidence:
             kind, _, name = found.partition(":")
-            if kind not in ("signal", "measure") and name not in _ids(scenario, kind):
+            if name not in _ids(scenario, kind):
                 yield f"rubric[{i}].evidence", f"there is no {kind} '{name}'"
         yield from _incomplete(f"rubric[{i}]", criterion)
     total = sum(criterion.weight for criterion in scenario.rubric)
@@ -240,6 +244,8 @@ def _incomplete(path: str, criterion: Criterion) -> Iterator[Finding]:
 
 
 def _ids(scenario: "Scenario", kind: str) -> set[str]:
+    if kind in _FIXED:
+        return set(_FIXED[kind])
     rows: dict[str, Iterable[Any]] = {
         "move": scenario.moves,
         "fact": scenario.facts,

@@ -118,9 +118,9 @@ def steer(scenario: Scenario, state: PersonaState, perception: Perception, heard
     """Decides the reply; `state` is what `feel` returned. The first that applies:
 
     1. the stop word: step out and end kindly;
-    2. words to a machine: the persona does not know what that means;
-    3. an ending whose line the trainee talked over, unless they now say something that wants an answer;
-    4. the scenario's endings, in their order, by their conditions;
+    2. an ending whose line the trainee talked over, unless they now say something that wants an answer;
+    3. the scenario's endings, in their order, by their conditions;
+    4. words to a machine: the persona does not know what that means;
     5. for a turn that was not understood: what is said then;
     6. an open objection that the turn left unsettled is pressed, once in a call;
     7. in a mood that refuses, a question gets no answer;
@@ -300,8 +300,7 @@ def _reply_line(
 ) -> Line:
     for index, answer in enumerate(move.answers):
         if holds(scenario, answer.when, state, perception):
-            text, draw.state = draw_variant(draw.state, f"answer:{move.id}/{index}", answer.lines)
-            return Line("reply", move.id, text)
+            return draw.line("reply", move.id, answer.lines, key=f"answer:{move.id}/{index}")
     return draw.line("reply", move.id, move.replies)
 
 

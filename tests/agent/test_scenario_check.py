@@ -156,6 +156,21 @@ CRITERION = {"title": "a criterion", "weight": 100}
             "there is no rule 'none'",
         ),
         (
+            added("rubric", id="good", by="rule", evidence=["signal:sneeze"], **CRITERION),
+            "rubric[0].evidence",
+            "there is no signal 'sneeze'",
+        ),
+        (
+            added("rubric", id="good", by="measure", evidence=["measure:charm"], **CRITERION),
+            "rubric[0].evidence",
+            "there is no measure 'charm'",
+        ),
+        (
+            updated("endings", 0, "when", signal="silent"),
+            "endings[0].when.signal",
+            "never holds: a silence is no turn; reactions.silent says what it does",
+        ),
+        (
             added("rubric", id="good", by="rule", evidence=[], **CRITERION),
             "rubric[0].evidence",
             "is empty: at least one is needed",
