@@ -8,8 +8,9 @@ from typing import Final
 
 from rapidfuzz import fuzz
 
+from agent.open_texts import follows, open_texts
 from agent.scenario import Scenario
-from agent.scenario_parts import Condition, Fact
+from agent.scenario_parts import Fact
 from agent.spoken_tables import MONTH_NAMES, STREETS, word_set
 from agent.words import normalise
 
@@ -124,31 +125,10 @@ def _secret(scenario: Scenario, fact: Fact) -> Secret:
 
 def _always_open(scenario: Scenario, fact: Fact) -> Iterator[str]:
     """Everything that the persona, or the trainee's briefing, may say without the fact being told."""
-    persona, lines = scenario.persona, scenario.lines
-    yield from (scenario.title, scenario.briefing, persona.name, persona.role, persona.place, persona.manner)
-    yield from (persona.background, persona.situation, persona.style, *persona.expressions, *persona.goals)
-    yield from (*persona.worries, *persona.opens_up, *persona.shuts_down, *persona.does_not_know)
-    yield from scenario.opening
-    yield from (text for _, variants in lines for text in variants)
-    for mood in scenario.moods:
-        yield from (mood.manner, *mood.openers, *mood.refuses)
-    for move in scenario.moves:
-        if move.id not in fact.unlocked_by.move:
-            yield from move.replies
-            yield from _unless_told(fact, ((answer.when, answer.lines) for answer in move.answers))
-    yield from (text for each in scenario.facts for text in each.withheld)
+    yield from (scenario.title, scenario.briefing, scenario.persona.name)
+    yield from (text for _, text in open_texts(scenario, fact))
     yield from (text for each in scenario.objections for text in (*each.lines, *each.pressed))
-    for event in scenario.events:
-        if fact.id not in event.tells:
-            yield from _unless_told(fact, [(event.when or Condition(), event.lines)])
-    yield from _unless_told(fact, ((each.when, each.lines) for each in scenario.interruptions))
-    yield from _unless_told(fact, ((each.when, each.lines) for each in scenario.endings))
-    yield from (text for reaction in scenario.reactions.values() for text in reaction.lines)
-    yield from (text for entry in scenario.knowledge for text in (entry.truth, *entry.lines))
-
-
-def _unless_told(fact: Fact, said: Iterable[tuple[Condition, tuple[str, ...]]]) -> Iterator[str]:
-    return (text for when, lines in said if fact.id not in when.told for text in lines)
+    yield from (text for each in scenario.endings if not follows(each.when, fact) for text in each.lines)
 
 
 def _parts_of(numbers: Iterable[str], candidates: Iterable[str]) -> set[str]:

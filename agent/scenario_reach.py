@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from agent.open_texts import follows, open_texts
 from agent.scenario_assessment import Criterion, Measure
-from agent.scenario_parts import SOUND_NAMES, Condition, Signal
+from agent.scenario_parts import SOUND_NAMES, Condition, Fact, Signal
+from agent.words import normalise
 
 if TYPE_CHECKING:
     from agent.scenario import Scenario
@@ -28,6 +30,7 @@ def loose_ends(scenario: "Scenario") -> Iterator[Finding]:
         _names_exist,
         _happens_at_some_time,
         _facts_can_be_unlocked,
+        _facts_stay_hidden,
         _stages_can_be_left_for,
         _lines_vary,
         _fillers_can_be_said,
@@ -137,6 +140,25 @@ def _facts_can_be_unlocked(scenario: "Scenario") -> Iterator[Finding]:
         conditional = fact.unlocked_by.model_fields_set - {"move"}
         if conditional and not fact.withheld:
             yield f"facts[{i}].withheld", "is missing: what is said when it is asked for too early?"
+
+
+def _facts_stay_hidden(scenario: "Scenario") -> Iterator[Finding]:
+    """What can be said before a fact is told does not tell it; other facts are said, too."""
+    for fact in scenario.facts:
+        patterns = [re.compile(pattern) for pattern in fact.told_by]
+        texts = [*open_texts(scenario, fact), *_told_by_others(scenario, fact)] if patterns else []
+        for path, text in texts:
+            plain = normalise(text).replace("\n", " ")
+            if any(pattern.search(plain) for pattern in patterns):
+                yield path, f"gives away the fact '{fact.id}'"
+
+
+def _told_by_others(scenario: "Scenario", fact: Fact) -> Iterator[Finding]:
+    for i, other in enumerate(scenario.facts):
+        if other.id != fact.id and not follows(other.unlocked_by, fact):
+            yield f"facts[{i}].truth", other.truth
+            for j, line in enumerate(other.lines):
+                yield f"facts[{i}].lines[{j}]", line
 
 
 def _stages_can_be_left_for(scenario: "Scenario") -> Iterator[Finding]:

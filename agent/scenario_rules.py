@@ -94,65 +94,6 @@ def _facts_can_be_told(document: Document) -> Iterator[Finding]:
                 yield line_path, "matches no pattern of told_by, so the fact would never count as told"
 
 
-def _facts_stay_hidden(document: Document) -> Iterator[Finding]:
-    """What is in every prompt, or can be said before a fact is told, does not tell it."""
-    for _, fact in _rows(document, "facts"):
-        patterns = _patterns(fact)
-        if not patterns:
-            continue
-        for path, text in _said_before(document, fact):
-            if _any_match(patterns, text):
-                yield path, f"gives away the fact '{_text(fact, 'id')}'"
-
-
-def _said_before(document: Document, fact: Mapping[str, Any]) -> Iterator[Finding]:
-    """Every text that may be said, or be in a prompt, while `fact` is not told."""
-    own, fact_id = _named(_mapping(fact, "unlocked_by"), "move"), _text(fact, "id")
-    persona = _mapping(document, "persona")
-    for field in ("role", "place", "manner", "background", "situation", "style"):
-        yield f"persona.{field}", _text(persona, field)
-    for field in ("expressions", "goals", "worries", "opens_up", "shuts_down", "does_not_know"):
-        yield from _texts(persona, field, "persona")
-    yield from _texts(document, "opening", "")
-    for path, mood in _rows(document, "moods"):
-        yield f"{path}.manner", _text(mood, "manner")
-        yield from _texts(mood, "openers", path)
-        yield from _texts(mood, "refuses", path)
-    for path, move in _rows(document, "moves"):
-        if _text(move, "id") not in own:
-            yield from _texts(move, "replies", path)
-        answers = move.get("answers")
-        for number, answer in enumerate(answers if isinstance(answers, list) else []):
-            if isinstance(answer, dict) and not _follows(_mapping(answer, "when"), fact_id):
-                yield from _texts(answer, "lines", f"{path}.answers[{number}]")
-    for path, other in _rows(document, "facts"):
-        yield from _texts(other, "withheld", path)
-        if _text(other, "id") != fact_id and not _follows(_mapping(other, "unlocked_by"), fact_id):
-            yield f"{path}.truth", _text(other, "truth")
-            yield from _texts(other, "lines", path)
-    for path, event in _rows(document, "events"):
-        if fact_id not in _named(event, "tells") and not _follows(_mapping(event, "when"), fact_id):
-            yield from _texts(event, "lines", path)
-    for path, objection in _rows(document, "objections"):
-        if not _follows(_mapping(objection, "raised_by"), fact_id):
-            yield from _texts(objection, "lines", path)
-            yield from _texts(objection, "pressed", path)
-    for name in ("interruptions", "knowledge"):
-        for path, row in _rows(document, name):
-            yield f"{path}.truth", _text(row, "truth")
-            yield from _texts(row, "lines", path)
-    for signal, reaction in _mapping(document, "reactions").items():
-        if isinstance(reaction, dict):
-            yield from _texts(reaction, "lines", f"reactions.{signal}")
-    for field in _mapping(document, "lines"):
-        yield from _texts(_mapping(document, "lines"), str(field), "lines")
-
-
-def _follows(when: Mapping[str, Any], fact_id: str) -> bool:
-    """Whether a condition holds only once the fact is told."""
-    return fact_id in _named(when, "told")
-
-
 def _endings_can_be_reached(document: Document) -> Iterator[Finding]:
     earlier: list[Mapping[str, Any]] = []
     for path, ending in _rows(document, "endings"):
@@ -305,6 +246,5 @@ _RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
     _feelings_exist,
     _stages_are_entered,
     _facts_can_be_told,
-    _facts_stay_hidden,
     _endings_can_be_reached,
 )
