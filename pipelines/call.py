@@ -330,13 +330,11 @@ class Call:
         at_ms = self._line.at_ms
         while self._brought_about and self._brought_about[0].id in self._role.state.happened:
             self._brought_about.popleft()
-        reason: Happening | Interruption | None
-        reason = self._brought_about[0] if self._brought_about else self._role.due_event(at_ms)
+        event = self._brought_about[0] if self._brought_about else self._role.due_event(at_ms)
         speaking_ms = self._conversation.speaking_ms(at_ms)
-        waits = isinstance(reason, Happening) and speaking_ms and not reason.interrupts
-        if reason is None or waits:
-            interruption = self._role.interruption(speaking_ms, at_ms) if speaking_ms else None
-            reason = interruption or (None if waits else reason)
+        reason: Happening | Interruption | None = event
+        if speaking_ms and not (event is not None and event.interrupts):
+            reason = self._role.interruption(speaking_ms, at_ms)
         if reason is not None:
             await self._worker.queue_frame(HappeningFrame(reason))
 

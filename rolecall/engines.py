@@ -1,7 +1,7 @@
 """The engines of one process: each ladder climbed once, each model loaded once, shared by all calls."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -142,39 +142,41 @@ class Engines:
         )
         return self.graphs[scenario.id].with_wording(wording, classifier)
 
-    def warm_up(self, scenario: Scenario, *, spare: bool) -> None:
-        """Answers, speaks and understands once, so that no caller waits for what is loaded at the first work.
+    def warming(self, scenario: Scenario, *, spare: bool) -> Iterator[Callable[[], object]]:
+        """Yields pieces of work, none of them long, after which no caller waits for what is loaded when used.
 
-        What the persona says in every call is synthesised here, by the best engine that costs nothing. With
-        `spare` the recognisers that stand by are made ready, too; some keep a model for each scenario, which
-        they then load when they are needed.
+        A turn is answered, spoken and understood once. What the persona says in every call is synthesised, by
+        the best engine that costs nothing. With `spare` the recognisers that stand by are made ready, too;
+        some keep a model for each scenario, which they then load when they are needed.
         """
-        decision = persona.decide(scenario, persona.begin(scenario, 0), Heard("Do you know what I mean?"))
-        Guard(scenario, decision).feed(decision.authored)
-        voice = manner(scenario, {name: emotion.start for name, emotion in scenario.emotions.items()})
+        yield partial(_answer_once, scenario)
         if not scenario.line.is_clean:
-            warm_up_line([line_realism(scenario)])
+            yield partial(warm_up_line, [line_realism(scenario)])
+        voice = manner(scenario, {name: emotion.start for name, emotion in scenario.emotions.items()})
+        spoken: list[Speech] = []
         for engine in self._synthesisers(scenario):
-            if engine.costs:
-                continue
-            try:
-                speech = self._speak_ahead(engine, scenario, voice)
-                break
-            except EngineFailed as error:
-                log.warning("not_spoken_ahead", engine=engine.engine, reason=str(error))
-        else:
-            return
+            for phrase in frequent_phrases(scenario) if not (engine.costs or spoken) else ():
+                yield partial(self._speak_ahead, engine, phrase, voice, spoken)
+                if not spoken:
+                    break
+        if spoken:
+            yield partial(self._understand_once, scenario, spoken[-1], spare=spare)
+
+    def _understand_once(self, scenario: Scenario, speech: Speech, *, spare: bool) -> None:
         audio = Upsampler().process(speech.samples).astype(np.float32) / np.float32(32_768)
         for number, recogniser in enumerate(self._recognisers(scenario)):
             if not recogniser.remote and (spare or number == 0):
                 recogniser.recognise(audio)
         SmartTurn(self.turn_models).judge(audio)
 
-    def _speak_ahead(self, engine: Synthesiser, scenario: Scenario, voice: Voice) -> Speech:
-        for phrase in frequent_phrases(scenario):
+    def _speak_ahead(self, engine: Synthesiser, phrase: str, voice: Voice, spoken: list[Speech]) -> None:
+        try:
             speech = to_telephone(engine.synthesise(phrase, voice), voice.energy)
-            self.phrases.put(PhraseKey(engine.engine, engine.model, voice, phrase), speech)
-        return speech
+        except EngineFailed as error:
+            log.warning("not_spoken_ahead", engine=engine.engine, reason=str(error))
+            return
+        self.phrases.put(PhraseKey(engine.engine, engine.model, voice, phrase), speech)
+        spoken.append(speech)
 
     def _recognisers(self, scenario: Scenario) -> list[Recogniser]:
         return recognisers_for([self.recognisers.engine, *self.other_recognisers], scenario)
@@ -215,7 +217,8 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
         others = dict(scenarios)
         default = others.pop(settings.scenarios.default, None)
         if default is not None:
-            await workers.run(partial(engines.warm_up, default, spare=True))
+            for piece in engines.warming(default, spare=True):
+                await workers.run(piece)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         warming = tasks.create_task(_warm_up_others(engines, others), name="warming up")
         stack.callback(warming.cancel)
@@ -223,9 +226,15 @@ async def open_engines(settings: Settings, scenarios: Mapping[str, Scenario]) ->
 
 
 async def _warm_up_others(engines: Engines, scenarios: Mapping[str, Scenario]) -> None:
-    """One after the other, behind whatever calls need."""
+    """One piece of work after the other, so that a call never waits for more than one."""
     for scenario in scenarios.values():
         try:
-            await engines.pools.local.run(partial(engines.warm_up, scenario, spare=False))
+            for piece in engines.warming(scenario, spare=False):
+                await engines.pools.local.run(piece)
         except EngineError as error:
             log.warning("not_warmed_up", scenario=scenario.id, reason=str(error))
+
+
+def _answer_once(scenario: Scenario) -> None:
+    decision = persona.decide(scenario, persona.begin(scenario, 0), Heard("Do you know what I mean?"))
+    Guard(scenario, decision).feed(decision.authored)
