@@ -68,8 +68,8 @@ class _Prospect:
 class SimulatedTrainee:
     """Plays one call: the same lines under the same seed.
 
-    An expert or novice goes for `goal`, one of the scenario's endings ("" for the first that is a success);
-    the novice is clumsy about it. `next_line` returns what is said next, "" for silence.
+    An expert goes for `goal`, one of the scenario's endings ("" for the first that is a success).
+    `next_line` returns what is said next, "" for silence.
     """
 
     def __init__(self, scenario: Scenario, style: Style, seed: int, *, goal: str = "") -> None:
@@ -102,7 +102,7 @@ class SimulatedTrainee:
                 clumsy = self._random.random() < 0.35
                 return self._pick(_BESIDE_THE_POINT) if clumsy else self._say(self._any_move())
             case Style.HOSTILE:
-                return self._rude_line(state)
+                return self._rude_line()
             case Style.SILENT:
                 return self._pick(_MUMBLED) if self._random.random() < 0.8 else self._say(self._any_move())
             case Style.INJECTOR:
@@ -125,7 +125,7 @@ class SimulatedTrainee:
         first = self._said.setdefault(move.id, self._random.randrange(len(move.examples)))
         return move.examples[first % len(move.examples)]
 
-    def _rude_line(self, state: PersonaState) -> str:
+    def _rude_line(self) -> str:
         pressing = [move for move in self._scenario.moves if move.kind == "pressure"]
         if pressing and self._random.random() < 0.6:
             return self._say(self._random.choice(pressing))

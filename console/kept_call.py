@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 class Kept:
     """All that the next message needs.
 
-    `at_ms` and `turns` are those of `WrittenRehearsal`. `seq` counts the events so far; `recent` are the last
+    `turns` are those of `WrittenRehearsal`. `seq` counts the events so far; `recent` are the last
     of them, which may not be on record yet. `resting` are the engines whose circuit was told to be open.
     """
 
@@ -28,7 +28,6 @@ class Kept:
     scenario_id: str
     scenario_version: str
     state: PersonaState
-    at_ms: int = 0
     turns: int = 0
     seq: int = 0
     recent: tuple[Annotated[Event, Field(discriminator="kind")], ...] = ()
@@ -42,7 +41,6 @@ class Kept:
         return replace(
             self,
             state=rehearsal.state,
-            at_ms=rehearsal.at_ms,
             turns=rehearsal.turns,
             seq=self.seq + len(events),
             recent=tuple(events),

@@ -280,7 +280,7 @@ class TextCalls:
         return kept
 
     async def _end(self, held: _Held, reason: EndReason) -> CallEnded:
-        ended = _ended(reason, held.kept.at_ms)
+        ended = _ended(reason, held.kept.state.at_ms)
         await self.settle(held, held.kept.ended(ended), [ended])
         return ended
 
@@ -323,7 +323,6 @@ class TextCalls:
             self._graph_for(scenario, broke),
             kept.state,
             events.append,
-            at_ms=kept.at_ms,
             turns=kept.turns,
             longest_ms=self._longest_ms,
         )

@@ -26,10 +26,10 @@ def spoken_ms(text: str) -> int:
 
 
 class WrittenRehearsal:
-    """One rehearsal between two messages; `state`, `at_ms` and `turns` are all that has to be kept of it.
+    """One rehearsal between two messages; `state` and `turns` are all that has to be kept of it.
 
-    `at_ms` is the call's clock, on which what is written takes the time in which it would be said; `turns`
-    counts those of both parties. `emit` receives the events of a telephone call. With `longest_ms` the
+    On the call's clock, what is written takes the time in which it would be said; `turns` counts those of
+    both parties. `emit` receives the events of a telephone call. With `longest_ms` the
     persona takes its leave in answer to the first message after that time.
     """
 
@@ -39,12 +39,10 @@ class WrittenRehearsal:
         state: PersonaState,
         emit: Callable[[Event], None],
         *,
-        at_ms: int = 0,
         turns: int = 0,
         longest_ms: int | None = None,
     ) -> None:
         self.state = state
-        self.at_ms = at_ms
         self.turns = turns
         self.ending: Ending | None = None
         self.reason: EndReason | None = None
@@ -61,6 +59,11 @@ class WrittenRehearsal:
     def scenario(self) -> Scenario:
         """The scenario played."""
         return self._graph.scenario
+
+    @property
+    def at_ms(self) -> int:
+        """Where the call's clock stands."""
+        return self.state.at_ms
 
     @property
     def over(self) -> bool:
@@ -121,15 +124,16 @@ class WrittenRehearsal:
             pending = persona.decide(self.scenario, self.state, self._heard(answered))
         if not (text.strip() or _stops(pending)):
             return False
-        self._emit(TurnTaken(answered, answered.end_ms))
-        self.turns, self.at_ms = answered.index + 1, answered.end_ms
+        end_ms = answered.end_ms
+        self._emit(TurnTaken(answered, end_ms))
+        self.turns = answered.index + 1
         if isinstance(pending, Decision):
-            self._emit(pending.event(self.at_ms))
+            self._emit(pending.event(end_ms))
         for breach in self._breaches:
-            self._emit(ReplyGuarded(breach.code, breach.subject, self.at_ms))
+            self._emit(ReplyGuarded(breach.code, breach.subject, end_ms))
         if self._cut_in is not None:
-            self._emit(PersonaCutIn(self._cut_in.id, self.at_ms))
-        self._remember(pending, text.strip(), complete=complete)
+            self._emit(PersonaCutIn(self._cut_in.id, end_ms))
+        self._remember(pending, text.strip(), end_ms, complete=complete)
         if self._cut_in is not None:
             self.state = replace(self.state, unanswered=self._whole_turn(answered))
         elif isinstance(pending, Cue):
@@ -167,24 +171,21 @@ class WrittenRehearsal:
         return cue
 
     def _say(self, cue: Cue) -> str:
-        self._remember(cue, cue.text, complete=True)
+        self._remember(cue, cue.text, self.at_ms, complete=True)
         return cue.text
 
-    def _remember(self, reply: Decision | Cue, text: str, *, complete: bool) -> None:
+    def _remember(self, reply: Decision | Cue, text: str, start_ms: int, *, complete: bool) -> None:
+        """The persona has said `text`, from `start_ms` on."""
         before = self.state.happened
-        end_ms = self.at_ms + spoken_ms(text) if text else self.at_ms
+        end_ms = start_ms + spoken_ms(text) if text else start_ms
         self.state = persona.remember(self.scenario, reply, text, complete, at_ms=end_ms)
         if text:
-            self._take(Speaker.PERSONA, text, interrupted=not complete)
+            turn = Turn(self.turns, Speaker.PERSONA, text, start_ms, end_ms, interrupted=not complete)
+            self._emit(TurnTaken(turn, end_ms))
+            self.turns += 1
         for event in self.state.happened:
             if event not in before:
-                self._emit(EventHappened(event, self.at_ms))
-
-    def _take(self, speaker: Speaker, text: str, *, interrupted: bool = False) -> None:
-        end_ms = self.at_ms + spoken_ms(text)
-        self._emit(TurnTaken(Turn(self.turns, speaker, text, self.at_ms, end_ms, interrupted), end_ms))
-        self.turns += 1
-        self.at_ms = end_ms
+                self._emit(EventHappened(event, end_ms))
 
 
 async def _whole(cue: Cue) -> AsyncGenerator[Decision | str, None]:

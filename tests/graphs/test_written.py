@@ -142,7 +142,6 @@ async def test_a_rehearsal_goes_on_from_what_was_kept_of_it() -> None:
         PersonaGraph(SCENARIO, AuthoredWording()),
         replace(kept.state),
         before.events.append,
-        at_ms=kept.at_ms,
         turns=kept.turns,
     )
     assert await after.exchange(FAREWELL) == await whole.exchange(FAREWELL)
