@@ -203,6 +203,7 @@ class LangChainModel(ABC):
     """What the client raises."""
 
     _chat: BaseChatModel
+    _url: str
 
     async def stream(self, messages: Sequence[Message], seed: int) -> AsyncGenerator[str, None]:
         """Yields the text of the reply; see `ChatModel.stream`."""
@@ -216,7 +217,7 @@ class LangChainModel(ABC):
                         return
             except self.errors as error:
                 raise self._failure(error) from error
-        raise EngineFailed(f"{self._place} broke off in the middle of a reply")
+        raise EngineFailed(f"{self._url} broke off in the middle of a reply")
 
     async def answer(
         self, messages: Sequence[Message], schema: type[BaseModel], *, seed: int, tokens: int
@@ -231,11 +232,6 @@ class LangChainModel(ABC):
 
     def _chunks(self, messages: Sequence[Message], seed: int) -> Any:
         return self._chat.astream(self._messages(messages), **self._stream_options(seed))
-
-    @property
-    @abstractmethod
-    def _place(self) -> str:
-        """The server's address, for messages."""
 
     @abstractmethod
     def _messages(self, messages: Sequence[Message]) -> list[BaseMessage]:

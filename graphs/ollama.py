@@ -88,10 +88,6 @@ class OllamaChat(LangChainModel):
         except _CLIENT_ERRORS as error:
             raise self._failure(error) from error
 
-    @property
-    def _place(self) -> str:
-        return self._url
-
     def _messages(self, messages: Sequence[Message]) -> list[BaseMessage]:
         return [_ROLES[message.role](content=message.text) for message in messages]
 

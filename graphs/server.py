@@ -89,10 +89,6 @@ class ServerChat(LangChainModel):
         except _CLIENT_ERRORS as error:
             raise self._failure(error) from error
 
-    @property
-    def _place(self) -> str:
-        return self._url
-
     def _messages(self, messages: Sequence[Message]) -> list[BaseMessage]:
         return in_turn(messages)
 
